@@ -1,0 +1,2 @@
+//! Kernel/user ABI of mtls-filter.
+#![no_std]

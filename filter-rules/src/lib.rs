@@ -1,0 +1,2 @@
+//! The rule language of mtls-filter.
+#![forbid(unsafe_code)]

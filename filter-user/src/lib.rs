@@ -1,0 +1,2 @@
+//! The mtls-filter daemon.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! The `mtls-filter` command.
+fn main() {}

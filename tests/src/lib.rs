@@ -1,0 +1,2 @@
+//! Lab and end-to-end tests.
+#![forbid(unsafe_code)]
