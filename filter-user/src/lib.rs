@@ -1,2 +1,5 @@
 //! The mtls-filter daemon.
+
 #![forbid(unsafe_code)]
+
+pub mod config;

@@ -1,0 +1,191 @@
+//! The configuration file, checked as a whole.
+//!
+//! [`Config::load`] reads the TOML file and every file it names, and returns either a value with nothing left to check or *all*
+//! problems with their places. Nothing is bound, created or changed before that.
+//!
+//! Zones and hosts stand in the file; what changes while the filter runs (rules, certificates, revocations) is kept in the store.
+
+mod host_name;
+mod problem;
+mod read;
+mod server_identity;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::fs;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::sign::CertifiedKey;
+
+pub use host_name::{HostName, MAX_HOST_NAME, MAX_LABEL};
+pub use problem::{Position, Problem, Problems};
+
+/// Most hosts a configuration may have; the host table of the XDP program holds as many with room to spare.
+pub const MAX_HOSTS: usize = 32_768;
+
+/// Most addresses a configuration may listen on.
+pub const MAX_LISTEN: usize = 64;
+
+/// Most worker threads.
+pub const MAX_WORKERS: u64 = 1_024;
+
+/// A configuration with nothing left to check.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where traffic comes in.
+    pub edge: Edge,
+    /// Where the CLI talks to the daemon.
+    pub control: Control,
+    /// Where state is kept.
+    pub store: Store,
+    /// What is written about requests.
+    pub log: Log,
+    /// The zones, at least one.
+    pub zones: Vec<Zone>,
+}
+
+/// Where traffic comes in.
+#[derive(Debug, Clone)]
+pub struct Edge {
+    /// Addresses that clients connect to.
+    pub listen: Vec<SocketAddr>,
+    /// Interface that the XDP program is attached to; always present unless `datapath` is [`Datapath::Socket`].
+    pub interface: Option<String>,
+    /// How packets reach the workers.
+    pub datapath: Datapath,
+    /// Worker threads; `None` for one a CPU.
+    pub workers: Option<NonZeroUsize>,
+}
+
+/// How packets reach the workers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Datapath {
+    /// Native XDP, else generic XDP, else the kernel's sockets alone: the first that this machine can do.
+    #[default]
+    Auto,
+    /// XDP in the driver; an error where the driver has none.
+    Native,
+    /// XDP in the kernel's generic receive path.
+    Generic,
+    /// No XDP: same verdicts, no fast path, no privilege needed.
+    Socket,
+}
+
+impl Datapath {
+    /// Every value with its name in the file and on the command line.
+    pub const NAMES: [(&'static str, Self); 4] =
+        [("auto", Self::Auto), ("native", Self::Native), ("generic", Self::Generic), ("socket", Self::Socket)];
+}
+
+impl std::str::FromStr for Datapath {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let found = Self::NAMES.iter().find(|(name, _)| *name == text);
+        found
+            .map(|(_, datapath)| *datapath)
+            .ok_or_else(|| format!("`{text}` is no datapath: it is auto, native, generic or socket"))
+    }
+}
+
+impl fmt::Display for Datapath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Auto => "auto",
+            Self::Native => "native",
+            Self::Generic => "generic",
+            Self::Socket => "socket",
+        })
+    }
+}
+
+/// Where the CLI talks to the daemon.
+#[derive(Debug, Clone)]
+pub struct Control {
+    /// Path of the unix socket; created with mode 0600.
+    pub socket: PathBuf,
+}
+
+/// Where state is kept.
+#[derive(Debug, Clone)]
+pub struct Store {
+    /// Directory of the database; created with mode 0700.
+    pub directory: PathBuf,
+    /// File of the key that seals private keys in the database.
+    pub master_key: PathBuf,
+}
+
+/// What is written about requests.
+#[derive(Debug, Clone)]
+pub struct Log {
+    /// Where access records go.
+    pub access: AccessLog,
+}
+
+/// Where access records go: one JSON object a line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AccessLog {
+    /// Nowhere.
+    Off,
+    /// Standard output.
+    Stdout,
+    /// Appended to a file.
+    File(PathBuf),
+}
+
+/// A zone: a domain with its own certificate authority and its own rules.
+#[derive(Debug, Clone)]
+pub struct Zone {
+    /// The domain.
+    pub name: HostName,
+    /// Its hosts, at least one.
+    pub hosts: Vec<Host>,
+}
+
+/// A host of a zone.
+#[derive(Debug, Clone)]
+pub struct Host {
+    /// Its name.
+    pub name: HostName,
+    /// Whether clients are asked for a certificate. Asked, not required: what happens without one, a rule decides.
+    pub mtls: bool,
+    /// The certificate it shows.
+    pub certificate: Arc<CertifiedKey>,
+    /// Where permitted requests go.
+    pub upstream: Upstream,
+    /// Whether permitted requests carry the client's certificate to the upstream in the `Client-Cert` header (RFC 9440).
+    pub forward_client_cert: bool,
+}
+
+/// An HTTP server that requests are proxied to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Upstream {
+    /// Its address.
+    pub address: SocketAddr,
+}
+
+impl Config {
+    /// Reads and checks `path` and the files it names. Relative paths are taken from the directory of `path`.
+    ///
+    /// # Errors
+    /// All problems of the file, in its order; a file that cannot be read is one problem at its start.
+    pub fn load(path: &Path) -> Result<Self, Problems> {
+        let in_file = |problems| Problems { file: path.to_owned(), problems };
+        let source = fs::read_to_string(path).map_err(|error| {
+            let start = Position { line: 1, column: 1 };
+            in_file(vec![Problem { position: start, message: format!("cannot read the file: {error}") }])
+        })?;
+        let directory = path.parent().unwrap_or(Path::new(""));
+        read::config(&source, directory).map_err(in_file)
+    }
+
+    /// All hosts with their zones.
+    pub fn hosts(&self) -> impl Iterator<Item = (&Zone, &Host)> {
+        self.zones.iter().flat_map(|zone| zone.hosts.iter().map(move |host| (zone, host)))
+    }
+}

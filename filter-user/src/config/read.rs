@@ -1,0 +1,227 @@
+//! From TOML text to a checked [`Config`].
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+use toml::de::DeTable;
+
+use super::problem::{Collector, Problem};
+use super::table::{Located, Table};
+use super::{
+    AccessLog, Config, Control, Datapath, Edge, Host, HostName, Log, MAX_HOSTS, MAX_LISTEN, MAX_WORKERS, Store,
+    Upstream, Zone, server_identity,
+};
+
+/// Default of `control.socket`.
+const CONTROL_SOCKET: &str = "/run/mtls-filter/control.sock";
+
+/// Default of `store.directory`.
+const STORE_DIRECTORY: &str = "/var/lib/mtls-filter";
+
+/// Longest name of a network interface in bytes (`IFNAMSIZ` − 1, `include/uapi/linux/if.h`).
+const MAX_INTERFACE: usize = 15;
+
+/// Reads `source`; relative paths in it are taken from `directory`.
+pub(super) fn config(source: &str, directory: &Path) -> Result<Config, Vec<Problem>> {
+    let mut problems = Collector::new(source);
+    let (root, errors) = DeTable::parse_recoverable(source);
+    for error in &errors {
+        problems.push(error.span().unwrap_or_default(), error.message());
+    }
+    let mut reader = Reader { directory, problems, hosts: HashMap::new() };
+    // After a syntax error the tree is a guess: what it lacks may well be in the text.
+    let config = if errors.is_empty() {
+        reader.root(Table::new("the file", 0..0, root.into_inner()))
+    } else {
+        None
+    };
+    let problems = reader.problems.finish();
+    match config {
+        Some(config) if problems.is_empty() => Ok(config),
+        _ => Err(problems),
+    }
+}
+
+struct Reader<'a> {
+    directory: &'a Path,
+    problems: Collector<'a>,
+    /// Every host seen so far, with its zone: a name may stand once.
+    hosts: HashMap<HostName, HostName>,
+}
+
+impl Reader<'_> {
+    /// `None` only after a problem was noted.
+    fn root(&mut self, mut root: Table<'_>) -> Option<Config> {
+        let edge = root.table(&mut self.problems, "edge");
+        let edge = self.edge(edge);
+        let control = root.table(&mut self.problems, "control");
+        let control = self.control(control);
+        let store = root.table(&mut self.problems, "store");
+        let store = self.store(store);
+        let log = root.table(&mut self.problems, "log");
+        let log = self.log(log);
+        root.require(&mut self.problems, "zone", "write at least one [[zone]] with a [[zone.host]]");
+        let tables = root.tables(&mut self.problems, "zone", "[[zone]]");
+        let zones = tables.into_iter().filter_map(|table| self.zone(table)).collect();
+        root.finish(&mut self.problems, &["edge", "control", "store", "log", "zone"]);
+        Some(Config { edge: edge?, control, store, log, zones })
+    }
+
+    fn edge(&mut self, mut table: Table<'_>) -> Option<Edge> {
+        table.require(&mut self.problems, "listen", "write the addresses of this host, like [\"192.0.2.1:443\"]");
+        let listen = table.strings(&mut self.problems, "listen");
+        let listen = listen.map(|listen| self.listen(&listen)).unwrap_or_default();
+        let datapath = table
+            .string(&mut self.problems, "datapath")
+            .map_or(Some(Datapath::default()), |text| text.parse_with(&mut self.problems, |text| text.parse()));
+        if datapath.is_some_and(|datapath| datapath != Datapath::Socket) {
+            let why = "name the interface that the clients' packets arrive on, or set datapath = \"socket\"";
+            table.require(&mut self.problems, "interface", why);
+        }
+        let interface = table.string(&mut self.problems, "interface").and_then(|name| {
+            name.parse_with(&mut self.problems, |name| match name.len() {
+                1..=MAX_INTERFACE => Ok(name.clone()),
+                _ => Err(format!("an interface name has 1 to {MAX_INTERFACE} bytes")),
+            })
+        });
+        let workers = table.integer(&mut self.problems, "workers", 1..=MAX_WORKERS);
+        let workers = workers.and_then(|workers| NonZeroUsize::new(usize::try_from(workers).ok()?));
+        table.finish(&mut self.problems, &["listen", "interface", "datapath", "workers"]);
+        Some(Edge { listen, interface, datapath: datapath?, workers })
+    }
+
+    fn listen(&mut self, listen: &Located<Vec<Located<String>>>) -> Vec<SocketAddr> {
+        if listen.value.is_empty() || listen.value.len() > MAX_LISTEN {
+            self.problems.push(listen.span.clone(), format!("`listen` must have 1 to {MAX_LISTEN} addresses"));
+        }
+        let mut addresses: Vec<SocketAddr> = Vec::new();
+        for text in &listen.value {
+            let address = text.parse_with(&mut self.problems, |text| listen_address(text, &addresses));
+            addresses.extend(address);
+        }
+        addresses
+    }
+
+    fn control(&mut self, mut table: Table<'_>) -> Control {
+        let socket = self.path(&mut table, "socket").map_or_else(|| CONTROL_SOCKET.into(), |socket| socket.value);
+        table.finish(&mut self.problems, &["socket"]);
+        Control { socket }
+    }
+
+    fn store(&mut self, mut table: Table<'_>) -> Store {
+        let directory =
+            self.path(&mut table, "directory").map_or_else(|| PathBuf::from(STORE_DIRECTORY), |path| path.value);
+        let master_key =
+            self.path(&mut table, "master_key").map_or_else(|| directory.join("master.key"), |path| path.value);
+        table.finish(&mut self.problems, &["directory", "master_key"]);
+        Store { directory, master_key }
+    }
+
+    fn log(&mut self, mut table: Table<'_>) -> Log {
+        let access = match table.string(&mut self.problems, "access") {
+            None => AccessLog::Stdout,
+            Some(text) if text.value == "-" => AccessLog::Stdout,
+            Some(text) if text.value == "off" => AccessLog::Off,
+            Some(text) => AccessLog::File(self.directory.join(text.value)),
+        };
+        table.finish(&mut self.problems, &["access"]);
+        Log { access }
+    }
+
+    fn zone(&mut self, mut table: Table<'_>) -> Option<Zone> {
+        let name = self.host_name(&mut table, "it names the domain, like \"example.com\"");
+        table.require(&mut self.problems, "host", "write at least one [[zone.host]]");
+        let hosts = table.tables(&mut self.problems, "host", "[[zone.host]]");
+        let hosts = hosts.into_iter().filter_map(|host| self.host(host, name.as_ref())).collect();
+        table.finish(&mut self.problems, &["name", "host"]);
+        Some(Zone { name: name?.value, hosts })
+    }
+
+    fn host(&mut self, mut table: Table<'_>, zone: Option<&Located<HostName>>) -> Option<Host> {
+        let name = self.host_name(&mut table, "it is what clients send in SNI and Host");
+        if let (Some(name), Some(zone)) = (&name, zone) {
+            self.place(name, &zone.value);
+        }
+        let mtls = table.boolean(&mut self.problems, "mtls").unwrap_or(false);
+        let forward_client_cert = table.boolean(&mut self.problems, "forward_client_cert").unwrap_or(false);
+        table.require(&mut self.problems, "upstream", "write where requests go, like \"http://10.0.0.2:8080\"");
+        let upstream = table.string(&mut self.problems, "upstream");
+        let upstream = upstream.and_then(|text| text.parse_with(&mut self.problems, |text| parse_upstream(text)));
+        let chain = self.file(&mut table, "certificate", server_identity::read_chain);
+        let key = self.file(&mut table, "private_key", server_identity::read_private_key);
+        let known = ["name", "mtls", "forward_client_cert", "upstream", "certificate", "private_key"];
+        table.finish(&mut self.problems, &known);
+        let (name, chain, key) = (name?.value, chain?, key?.value);
+        let certificate = server_identity::certified_key(&name, chain.value, key)
+            .map_err(|message| self.problems.push(chain.span, message))
+            .ok()?;
+        Some(Host { name, mtls, certificate, upstream: upstream?, forward_client_cert })
+    }
+
+    /// Notes a host that stands outside its zone or twice.
+    fn place(&mut self, name: &Located<HostName>, zone: &HostName) {
+        if !name.value.is_within(zone) {
+            let message = format!("{} is not in the zone {zone}: its name must end in .{zone}", name.value);
+            self.problems.push(name.span.clone(), message);
+        }
+        if let Some(other) = self.hosts.insert(name.value.clone(), zone.clone()) {
+            let message = format!("{} stands twice; the first one is in the zone {other}", name.value);
+            self.problems.push(name.span.clone(), message);
+        }
+        if self.hosts.len() > MAX_HOSTS {
+            self.problems.push(name.span.clone(), format!("there are more than {MAX_HOSTS} hosts"));
+        }
+    }
+
+    fn host_name(&mut self, table: &mut Table<'_>, why: &str) -> Option<Located<HostName>> {
+        table.require(&mut self.problems, "name", why);
+        let text = table.string(&mut self.problems, "name")?;
+        let value = text.parse_with(&mut self.problems, |text| HostName::parse(text))?;
+        Some(Located { value, span: text.span })
+    }
+
+    fn path(&mut self, table: &mut Table<'_>, key: &str) -> Option<Located<PathBuf>> {
+        let text = table.string(&mut self.problems, key)?;
+        if text.value.is_empty() {
+            self.problems.push(text.span, format!("`{key}` cannot be empty"));
+            return None;
+        }
+        Some(Located { value: self.directory.join(text.value), span: text.span })
+    }
+
+    /// Reads the file that `key` names; a file that must be there.
+    fn file<T>(
+        &mut self,
+        table: &mut Table<'_>,
+        key: &str,
+        read: impl FnOnce(&Path) -> Result<T, String>,
+    ) -> Option<Located<T>> {
+        table.require(&mut self.problems, key, "a host needs a certificate and its private key, as PEM files");
+        let path = self.path(table, key)?;
+        let value = path.parse_with(&mut self.problems, |path| read(path))?;
+        Some(Located { value, span: path.span })
+    }
+}
+
+fn listen_address(text: &str, before: &[SocketAddr]) -> Result<SocketAddr, String> {
+    let address: SocketAddr = text.parse().map_err(|_| {
+        format!("`{text}` is no address with a port, like \"192.0.2.1:443\" or \"[2001:db8::1]:443\"")
+    })?;
+    if address.port() == 0 {
+        return Err(format!("`{text}`: port 0 is no port that clients can connect to"));
+    }
+    if before.contains(&address) {
+        return Err(format!("`{text}` stands twice"));
+    }
+    Ok(address)
+}
+
+fn parse_upstream(text: &str) -> Result<Upstream, String> {
+    let expected = "an upstream is written \"http://ADDRESS:PORT\"";
+    let authority = text.strip_prefix("http://").ok_or_else(|| format!("`{text}`: {expected}"))?;
+    let authority = authority.strip_suffix('/').unwrap_or(authority);
+    let address = authority.parse().map_err(|_| format!("`{text}`: {expected}, with an IP address and a port"))?;
+    Ok(Upstream { address })
+}

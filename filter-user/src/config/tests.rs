@@ -1,0 +1,151 @@
+//! Behaviour of the configuration reader.
+
+use std::fs;
+use std::path::Path;
+
+use super::{AccessLog, Config, Datapath};
+
+/// Writes a certificate and key for `names` as `NAME.crt` and `NAME.key`.
+fn write_identity(directory: &Path, name: &str, names: &[&str]) {
+    let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+    let made = rcgen::generate_simple_self_signed(names).unwrap();
+    fs::write(directory.join(format!("{name}.crt")), made.cert.pem()).unwrap();
+    fs::write(directory.join(format!("{name}.key")), made.signing_key.serialize_pem()).unwrap();
+}
+
+/// Loads `source` beside certificates `api`, `www` and `wild`; the problems come without the name of the file.
+fn load(source: &str) -> Result<Config, Vec<String>> {
+    let directory = tempfile::tempdir().unwrap();
+    write_identity(directory.path(), "api", &["api.example.com"]);
+    write_identity(directory.path(), "www", &["www.example.com"]);
+    write_identity(directory.path(), "wild", &["*.example.com"]);
+    let path = directory.path().join("mtls-filter.toml");
+    fs::write(&path, source).unwrap();
+    Config::load(&path).map_err(|problems| {
+        let prefix = format!("{}:", path.display());
+        problems.to_string().lines().map(|line| line.strip_prefix(&prefix).unwrap_or(line).to_owned()).collect()
+    })
+}
+
+const API: &str = r#"
+[[zone]]
+name = "example.com"
+[[zone.host]]
+name = "api.example.com"
+certificate = "api.crt"
+private_key = "api.key"
+upstream = "http://127.0.0.1:8080"
+mtls = true
+"#;
+
+#[test]
+fn a_small_file_gets_the_defaults() {
+    let config = load(&format!("[edge]\nlisten = [\"127.0.0.1:443\"]\ninterface = \"eth0\"\n{API}")).unwrap();
+    assert_eq!(config.edge.datapath, Datapath::Auto);
+    assert_eq!(config.edge.workers, None);
+    assert_eq!(config.log.access, AccessLog::Stdout);
+    assert_eq!(config.control.socket, Path::new("/run/mtls-filter/control.sock"));
+    assert_eq!(config.store.master_key, Path::new("/var/lib/mtls-filter/master.key"));
+    let (zone, host) = config.hosts().next().unwrap();
+    assert_eq!((zone.name.as_str(), host.name.as_str(), host.mtls), ("example.com", "api.example.com", true));
+    assert_eq!(host.upstream.address, "127.0.0.1:8080".parse().unwrap());
+}
+
+#[test]
+fn every_problem_is_reported_with_its_place() {
+    let problems = load(
+        r#"[edge]
+listen = ["127.0.0.1", "127.0.0.1:443", "127.0.0.1:443"]
+datapath = "fast"
+worker = 2
+[store]
+directory = 7
+[[zone]]
+name = "example.com"
+[[zone.host]]
+name = "api.example.org"
+certificate = "api.crt"
+private_key = "missing.key"
+upstream = "https://127.0.0.1:8080"
+mtls = "yes"
+[[zone.host]]
+name = "www.example.com"
+certificate = "www.crt"
+private_key = "api.key"
+upstream = "http://127.0.0.1:1"
+"#,
+    )
+    .unwrap_err();
+    let expected = [
+        "2:11: `127.0.0.1` is no address with a port",
+        "2:41: `127.0.0.1:443` stands twice",
+        "3:12: `fast` is no datapath",
+        "4:1: [edge] has no key `worker`; it has `listen`, `interface`, `datapath`, `workers`",
+        "6:13: `directory` must be a string, not an integer",
+        "10:8: api.example.org is not in the zone example.com",
+        "12:15: cannot read ",
+        "13:12: `https://127.0.0.1:8080`: an upstream is written \"http://ADDRESS:PORT\"",
+        "14:8: `mtls` must be true or false, not a string",
+        "17:15: the certificate and the private key of www.example.com do not fit",
+    ];
+    assert_eq!(problems.len(), expected.len(), "{problems:#?}");
+    for (problem, expected) in problems.iter().zip(expected) {
+        assert!(problem.starts_with(expected), "{problem}\n  should start with\n{expected}");
+    }
+}
+
+#[test]
+fn what_must_be_there_is_asked_for() {
+    for (source, expected) in [
+        ("", &["1:1: [edge] has no `listen`", "1:1: [edge] has no `interface`", "1:1: the file has no `zone`"][..]),
+        ("[edge]\nlisten = []\ndatapath = \"socket\"\n[[zone]]\n", &["2:10: `listen` must have 1 to 64", "4:1: [[zone]] has no `host`", "4:1: [[zone]] has no `name`"]),
+        ("[edge]\nlisten = [\"[::1]:0\"]\ninterface = \"a-name-of-16-byt\"\nzone = 1\n", &["2:11: `[::1]:0`: port 0", "3:13: an interface name has 1 to 15", "4:1: [edge] has no key `zone`", "1:1: the file has no `zone`"]),
+    ] {
+        let problems = load(source).unwrap_err();
+        assert_eq!(problems.len(), expected.len(), "{problems:#?}");
+        for expected in expected {
+            assert!(problems.iter().any(|problem| problem.starts_with(expected)), "{expected} in {problems:#?}");
+        }
+    }
+}
+
+#[test]
+fn a_syntax_error_hides_guesses_about_the_rest() {
+    let problems = load("[edge\nlisten = 3\n[[zone]]\nname = \n").unwrap_err();
+    assert!(problems.iter().all(|problem| !problem.contains("has no")), "{problems:#?}");
+    assert!(problems.iter().any(|problem| problem.starts_with("1:")), "{problems:#?}");
+    assert!(problems.iter().any(|problem| problem.starts_with("4:")), "{problems:#?}");
+}
+
+#[test]
+fn a_certificate_must_cover_its_host() {
+    let host = |name: &str, identity: &str| {
+        format!(
+            "[edge]\nlisten = [\"[::1]:443\"]\ndatapath = \"socket\"\n[[zone]]\nname = \"example.com\"\n[[zone.host]]\nname = \"{name}\"\n\
+             certificate = \"{identity}.crt\"\nprivate_key = \"{identity}.key\"\nupstream = \"http://[::1]:80\"\n"
+        )
+    };
+    for (name, identity, covered) in [
+        ("*.example.com", "wild", true),
+        ("any.example.com", "wild", true),
+        ("example.com", "wild", false),
+        ("a.b.example.com", "wild", false),
+        ("www.example.com", "api", false),
+    ] {
+        let found = load(&host(name, identity));
+        assert_eq!(found.is_ok(), covered, "{name} by {identity}: {found:?}");
+        if let Err(problems) = found {
+            assert_eq!(problems.len(), 1);
+            assert!(problems[0].starts_with("8:15: the certificate is not valid for"), "{problems:?}");
+        }
+    }
+}
+
+#[test]
+fn a_missing_file_is_a_problem_of_its_own() {
+    let problems = Config::load(Path::new("/nowhere/mtls-filter.toml")).unwrap_err();
+    assert_eq!(
+        problems.to_string(),
+        "/nowhere/mtls-filter.toml:1:1: cannot read the file: No such file or directory (os error 2)"
+    );
+}
