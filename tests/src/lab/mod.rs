@@ -41,6 +41,7 @@ mod origin;
 mod pki;
 mod process;
 mod programs;
+mod receiver;
 mod registry;
 mod setup;
 

@@ -14,6 +14,7 @@ use super::host::HostLinks;
 use super::network::{Network, ORIGIN_IPV4};
 use super::origin::{Echo, Nginx};
 use super::pki::{Authority, ClientCertificate};
+use super::receiver::Receiver;
 use super::registry::{self, Resource};
 use super::{Upstream, programs};
 
@@ -88,6 +89,7 @@ impl Setup {
         let name = registry::unique_name();
         let directory = Directory::create(&name)?;
         let network = Network::create(&name)?;
+        let receivers = if self.config.datapath == Datapath::Socket { Vec::new() } else { receivers(&network)? };
         let echo = Echo::start(&network.origin, (ORIGIN_IPV4, ECHO_PORT).into())?;
         let wants_nginx = self.config.zones.iter().flat_map(|zone| &zone.hosts).any(|host| host.is_on(Upstream::Nginx));
         let nginx = wants_nginx
@@ -96,7 +98,18 @@ impl Setup {
         let authority = Authority::create(&directory.0, "servers")?;
         let config = self.config.write(&directory.0, &authority)?;
         let filter = Filter::start(&network.edge, &config, self.privilege)?;
-        Ok(Lab { name, filter, echo, nginx, authority, port: self.config.port, network, directory, host_links })
+        Ok(Lab {
+            name,
+            filter,
+            echo,
+            nginx,
+            authority,
+            port: self.config.port,
+            receivers,
+            network,
+            directory,
+            host_links,
+        })
     }
 }
 
@@ -111,6 +124,8 @@ pub struct Lab {
     nginx: Option<Nginx>,
     authority: Authority,
     port: u16,
+    #[expect(dead_code, reason = "keeps the programs attached")]
+    receivers: Vec<Receiver>,
     /// The namespaces.
     pub network: Network,
     directory: Directory,
@@ -231,6 +246,11 @@ pub fn run(datapath: Datapath, test: impl FnOnce(Setup) -> Result<()>) -> Result
         REPORT.with_borrow(|report| eprintln!("{report}"));
     }
     result
+}
+
+/// Makes both neighbours of the edge take what XDP sends them.
+fn receivers(network: &Network) -> Result<Vec<Receiver>> {
+    Ok(vec![Receiver::attach(&network.client, "client0")?, Receiver::attach(&network.origin, "origin0")?])
 }
 
 /// A directory of the lab, removed with everything in it when it is dropped.
