@@ -1,4 +1,5 @@
 //! The mtls-filter daemon.
 #![forbid(unsafe_code)]
 
+pub mod model;
 pub mod revocation;
