@@ -4,3 +4,4 @@
 pub mod model;
 pub mod pki;
 pub mod revocation;
+pub mod store;
