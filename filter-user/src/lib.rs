@@ -4,4 +4,6 @@
 
 pub mod config;
 pub mod model;
+pub mod pki;
 pub mod revocation;
+pub mod store;
