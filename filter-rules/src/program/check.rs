@@ -1,0 +1,404 @@
+//! What one step of a program checks.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use aho_corasick::AhoCorasick;
+use memchr::memmem;
+
+use super::sets::StringSet;
+use super::{Env, Program};
+use crate::ast::{Logical, OrderOp, Quantifier};
+use crate::facts::Facts;
+use crate::interpret::{self, AllFacts};
+use crate::lists::List;
+use crate::networks::{NetworkSet, Ranges};
+use crate::pattern::Wildcard;
+use crate::scheme::Field;
+
+/// A question to the facts. A missing value answers every check with false.
+#[derive(Debug)]
+pub(super) enum Check {
+    /// A field of type Bool.
+    Flag(Field),
+    /// A string.
+    Text(Text, TextTest),
+    /// An integer.
+    Int(Int, IntTest),
+    /// An address.
+    Address(Field, AddressTest),
+    /// Whether any or all strings of an array pass.
+    Each(Box<Each>),
+    /// Whether an odd number of programs is true.
+    Parity(Box<[Program]>),
+    /// Anything without a form of its own here.
+    Interpreted(Box<Logical>),
+}
+
+/// Where a string comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Text {
+    Field(Field),
+    /// `lower(field)`, `upper(field)`
+    Folded(Field, Case),
+    /// `field["key"][0]`
+    Under {
+        field: Field,
+        key: Box<[u8]>,
+        position: u32,
+    },
+}
+
+/// A case to fold letters to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Case {
+    Lower,
+    Upper,
+}
+
+#[derive(Debug)]
+pub(super) enum TextTest {
+    Equal(Box<[u8]>),
+    Order(OrderOp, Box<[u8]>),
+    OneOf(Box<StringSet>),
+    InList(Arc<List>),
+    Contains(Box<memmem::Finder<'static>>),
+    ContainsAny(Box<ContainsAny>),
+    StartsWith(Box<[u8]>),
+    EndsWith(Box<[u8]>),
+    /// Position in the shared patterns.
+    Matches(usize),
+    Wildcard(Box<Wildcard>),
+}
+
+/// Several needles sought at once.
+#[derive(Debug)]
+pub(super) struct ContainsAny {
+    needles: Vec<Box<[u8]>>,
+    /// Made when merging is over, and only for enough needles to be worth it.
+    automaton: Option<AhoCorasick>,
+    finders: Vec<memmem::Finder<'static>>,
+}
+
+/// Where an integer comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Int {
+    Field(Field),
+    /// `len(field)`
+    Length(Field),
+}
+
+#[derive(Debug)]
+pub(super) enum IntTest {
+    Order(OrderOp, i64),
+    OneOf(Ranges<i64>),
+    InList(Arc<List>),
+    AnyBit(i64),
+}
+
+#[derive(Debug)]
+pub(super) enum AddressTest {
+    Order(OrderOp, std::net::IpAddr),
+    OneOf(Box<NetworkSet>),
+    InList(Arc<List>),
+}
+
+/// A quantifier over strings.
+#[derive(Debug)]
+pub(super) struct Each {
+    pub(super) quantifier: Quantifier,
+    pub(super) elements: Elements,
+    pub(super) case: Option<Case>,
+    pub(super) test: TextTest,
+    /// Whether it is the negation of the test that is quantified.
+    pub(super) negated: bool,
+}
+
+/// Which strings a quantifier goes over.
+#[derive(Debug)]
+pub(super) enum Elements {
+    /// `array[*]`
+    Items(Field),
+    /// `map["key"][*]`
+    Under(Field, Box<[u8]>),
+    /// `map[*][*]`
+    Entries(Field),
+}
+
+/// Strings up to this length are folded on the stack.
+const FOLD_ON_STACK_MAX: usize = 256;
+
+impl Check {
+    #[inline]
+    pub(super) fn is_true<F: Facts + ?Sized>(&self, env: &Env<'_, F>) -> bool {
+        match self {
+            Self::Flag(field) => env.facts.bool(*field).unwrap_or(false),
+            Self::Text(text, test) => text.passes(test, env),
+            Self::Int(int, test) => int.value(env).is_some_and(|value| test.is_true(value)),
+            Self::Address(field, test) => env.facts.ip(*field).is_some_and(|address| test.is_true(address)),
+            Self::Each(each) => each.is_true(env),
+            Self::Parity(programs) => {
+                programs.iter().fold(false, |parity, program| parity ^ program.matches(env.facts, env.shared))
+            }
+            Self::Interpreted(logical) => {
+                let lookup = AllFacts { facts: env.facts, lists: &env.shared.lists };
+                let Ok(value) = interpret::truth(logical, &lookup);
+                value
+            }
+        }
+    }
+
+    /// A rough cost in nanoseconds.
+    pub(super) fn cost(&self) -> u32 {
+        match self {
+            Self::Flag(_) => 1,
+            Self::Int(..) => 2,
+            Self::Address(..) => 4,
+            Self::Text(text, test) => {
+                let source = match text {
+                    Text::Field(_) => 1,
+                    Text::Folded(..) => 10,
+                    Text::Under { .. } => 15,
+                };
+                test.cost().saturating_add(source)
+            }
+            Self::Each(each) => each.test.cost().saturating_add(30),
+            Self::Parity(programs) => {
+                let steps = programs.iter().flat_map(|program| program.steps.iter());
+                steps.map(|step| step.check.cost()).fold(0, u32::saturating_add)
+            }
+            Self::Interpreted(_) => 500,
+        }
+    }
+
+    /// Whether this check or the other one is true can be one check.
+    pub(super) fn can_merge(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Text(text, test), Self::Text(other_text, other_test)) => {
+                use TextTest::{Contains, ContainsAny, Equal, OneOf};
+                let fits = matches!((test, other_test), (Equal(_) | OneOf(_), Equal(_) | OneOf(_)))
+                    || matches!((test, other_test), (Contains(_) | ContainsAny(_), Contains(_) | ContainsAny(_)));
+                fits && text == other_text
+            }
+            (Self::Address(field, AddressTest::OneOf(_)), Self::Address(other, AddressTest::OneOf(_))) => {
+                field == other
+            }
+            (Self::Int(int, IntTest::OneOf(_)), Self::Int(other, IntTest::OneOf(_))) => int == other,
+            _ => false,
+        }
+    }
+
+    /// Makes this check true when the other one is; for checks that [`Check::can_merge`].
+    pub(super) fn merge(&mut self, other: Self) {
+        match (self, other) {
+            (Self::Text(_, test), Self::Text(_, other)) => test.merge(other),
+            (Self::Address(_, AddressTest::OneOf(set)), Self::Address(_, AddressTest::OneOf(other))) => {
+                **set = set.union(&other);
+            }
+            (Self::Int(_, IntTest::OneOf(set)), Self::Int(_, IntTest::OneOf(other))) => *set = set.union(&other),
+            _ => {}
+        }
+    }
+
+    /// Ends merging.
+    pub(super) fn settle(&mut self) {
+        if let Self::Text(_, TextTest::ContainsAny(needles)) = self {
+            needles.settle();
+        }
+    }
+}
+
+impl Text {
+    #[inline]
+    fn passes<F: Facts + ?Sized>(&self, test: &TextTest, env: &Env<'_, F>) -> bool {
+        match self {
+            Self::Field(field) => env.facts.bytes(*field).is_some_and(|text| test.is_true(text, env)),
+            Self::Folded(field, case) => {
+                env.facts.bytes(*field).is_some_and(|text| case.fold(text, |folded| test.is_true(folded, env)))
+            }
+            Self::Under { field, key, position } => {
+                let mut left = *position;
+                let mut passes = false;
+                env.facts.each_under(*field, key, &mut |text| match left.checked_sub(1) {
+                    Some(fewer) => {
+                        left = fewer;
+                        ControlFlow::Continue(())
+                    }
+                    None => {
+                        passes = test.is_true(text, env);
+                        ControlFlow::Break(())
+                    }
+                });
+                passes
+            }
+        }
+    }
+}
+
+impl Case {
+    /// Calls `then` with the folded text, which is only copied when it has letters of the other case.
+    fn fold<R>(self, text: &[u8], then: impl FnOnce(&[u8]) -> R) -> R {
+        let changes = match self {
+            Self::Lower => text.iter().any(u8::is_ascii_uppercase),
+            Self::Upper => text.iter().any(u8::is_ascii_lowercase),
+        };
+        if !changes {
+            return then(text);
+        }
+        let mut stack = [0; FOLD_ON_STACK_MAX];
+        let mut heap = Vec::new();
+        let folded = match stack.get_mut(..text.len()) {
+            Some(folded) => {
+                folded.copy_from_slice(text);
+                folded
+            }
+            None => {
+                heap.extend_from_slice(text);
+                &mut heap
+            }
+        };
+        match self {
+            Self::Lower => folded.make_ascii_lowercase(),
+            Self::Upper => folded.make_ascii_uppercase(),
+        }
+        then(folded)
+    }
+}
+
+impl TextTest {
+    #[inline]
+    fn is_true<F: ?Sized>(&self, text: &[u8], env: &Env<'_, F>) -> bool {
+        match self {
+            Self::Equal(literal) => **literal == *text,
+            Self::Order(op, literal) => op.accepts(Some(text.cmp(literal))),
+            Self::OneOf(set) => set.contains(text),
+            Self::InList(list) => list.contains_bytes(text),
+            Self::Contains(finder) => finder.find(text).is_some(),
+            Self::ContainsAny(needles) => needles.is_in(text),
+            Self::StartsWith(prefix) => text.starts_with(prefix),
+            Self::EndsWith(suffix) => text.ends_with(suffix),
+            Self::Matches(position) => env.shared.regexes.get(*position).is_some_and(|regex| regex.is_match(text)),
+            Self::Wildcard(wildcard) => wildcard.is_match(text),
+        }
+    }
+
+    fn cost(&self) -> u32 {
+        match self {
+            Self::Equal(_) | Self::Order(..) | Self::StartsWith(_) | Self::EndsWith(_) => 3,
+            Self::OneOf(_) => 5,
+            Self::InList(_) => 15,
+            Self::Contains(_) => 20,
+            Self::ContainsAny(needles) => u32::try_from(needles.needles.len()).unwrap_or(u32::MAX).saturating_mul(15),
+            Self::Wildcard(_) => 30,
+            Self::Matches(_) => 60,
+        }
+    }
+
+    fn merge(&mut self, other: Self) {
+        let this = std::mem::replace(self, Self::Equal(Box::default()));
+        *self = match this {
+            Self::Contains(_) | Self::ContainsAny(_) => {
+                let needles = this.into_needles().into_iter().chain(other.into_needles()).collect();
+                Self::ContainsAny(Box::new(ContainsAny { needles, automaton: None, finders: Vec::new() }))
+            }
+            _ => {
+                let items = this.into_items().into_iter().chain(other.into_items()).collect();
+                Self::OneOf(Box::new(StringSet::new(items)))
+            }
+        };
+    }
+
+    fn into_items(self) -> Vec<Box<[u8]>> {
+        match self {
+            Self::Equal(literal) => vec![literal],
+            Self::OneOf(set) => set.into_items(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn into_needles(self) -> Vec<Box<[u8]>> {
+        match self {
+            Self::Contains(finder) => vec![finder.needle().into()],
+            Self::ContainsAny(needles) => needles.needles,
+            _ => Vec::new(),
+        }
+    }
+}
+
+impl ContainsAny {
+    /// From this many needles on, one pass with an automaton beats one pass a needle.
+    const AUTOMATON_MIN: usize = 4;
+
+    fn settle(&mut self) {
+        self.needles.sort_unstable();
+        self.needles.dedup();
+        self.automaton =
+            if self.needles.len() >= Self::AUTOMATON_MIN { AhoCorasick::new(&self.needles).ok() } else { None };
+        self.finders = match self.automaton {
+            Some(_) => Vec::new(),
+            None => self.needles.iter().map(|needle| memmem::Finder::new(needle).into_owned()).collect(),
+        };
+    }
+
+    fn is_in(&self, text: &[u8]) -> bool {
+        match &self.automaton {
+            Some(automaton) => automaton.is_match(text),
+            None => self.finders.iter().any(|finder| finder.find(text).is_some()),
+        }
+    }
+}
+
+impl Int {
+    fn value<F: Facts + ?Sized>(&self, env: &Env<'_, F>) -> Option<i64> {
+        match self {
+            Self::Field(field) => env.facts.int(*field),
+            Self::Length(field) => env.facts.bytes(*field).map(|text| i64::try_from(text.len()).unwrap_or(i64::MAX)),
+        }
+    }
+}
+
+impl IntTest {
+    fn is_true(&self, value: i64) -> bool {
+        match self {
+            Self::Order(op, literal) => op.accepts(Some(value.cmp(literal))),
+            Self::OneOf(set) => set.contains(value),
+            Self::InList(list) => list.contains_int(value),
+            Self::AnyBit(mask) => value & mask != 0,
+        }
+    }
+}
+
+impl AddressTest {
+    fn is_true(&self, address: std::net::IpAddr) -> bool {
+        match self {
+            Self::Order(op, literal) => {
+                let same_family = address.is_ipv4() == literal.is_ipv4();
+                op.accepts(same_family.then(|| address.cmp(literal)))
+            }
+            Self::OneOf(set) => set.contains(address),
+            Self::InList(list) => list.contains_address(address),
+        }
+    }
+}
+
+impl Each {
+    fn is_true<F: Facts + ?Sized>(&self, env: &Env<'_, F>) -> bool {
+        // Any is decided by a true element, all by a false one. No elements, or none at all, decide nothing.
+        let deciding = self.quantifier == Quantifier::Any;
+        let mut decided = false;
+        let mut look = |text: &[u8]| {
+            let passes = match self.case {
+                Some(case) => case.fold(text, |folded| self.test.is_true(folded, env)),
+                None => self.test.is_true(text, env),
+            };
+            decided = (passes ^ self.negated) == deciding;
+            if decided { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        match &self.elements {
+            Elements::Items(field) => env.facts.each_item(*field, &mut look),
+            Elements::Under(field, key) => env.facts.each_under(*field, key, &mut look),
+            Elements::Entries(field) => env.facts.each_entry(*field, &mut |_, value| look(value)),
+        };
+        decided == deciding
+    }
+}

@@ -1,0 +1,88 @@
+//! The form between tree and program: `and` and `or` of checks, negation only at the checks.
+
+use super::check::Check;
+
+/// A node. Made with [`Node::all`] and [`Node::any`], which fold constants, flatten, merge and order.
+#[derive(Debug)]
+pub(super) enum Node {
+    Constant(bool),
+    Leaf { check: Check, negated: bool },
+    All(Vec<Node>),
+    Any(Vec<Node>),
+}
+
+impl Node {
+    pub(super) const fn leaf(check: Check, negated: bool) -> Self {
+        Self::Leaf { check, negated }
+    }
+
+    /// True when every item is.
+    pub(super) fn all(items: Vec<Self>) -> Self {
+        combine(items, true)
+    }
+
+    /// True when any item is.
+    pub(super) fn any(items: Vec<Self>) -> Self {
+        combine(items, false)
+    }
+
+    /// A rough cost, to put cheap items first. The order of evaluation is not observable: nothing has effects.
+    fn cost(&self) -> u32 {
+        match self {
+            Self::Constant(_) => 0,
+            Self::Leaf { check, .. } => check.cost(),
+            Self::All(items) | Self::Any(items) => items.iter().map(Self::cost).fold(0, u32::saturating_add),
+        }
+    }
+}
+
+/// `neutral` is the value that does not matter among the items: true for all, false for any.
+fn combine(items: Vec<Node>, neutral: bool) -> Node {
+    let mut flat = Vec::with_capacity(items.len());
+    for item in items {
+        match item {
+            Node::Constant(value) if value == neutral => {}
+            Node::Constant(value) => return Node::Constant(value),
+            Node::All(inner) if neutral => flat.extend(inner),
+            Node::Any(inner) if !neutral => flat.extend(inner),
+            other => flat.push(other),
+        }
+    }
+    let mut merged = merge(flat, neutral);
+    merged.sort_by_key(Node::cost);
+    match merged.len() {
+        0 => Node::Constant(neutral),
+        1 => merged.pop().unwrap_or(Node::Constant(neutral)),
+        _ if neutral => Node::All(merged),
+        _ => Node::Any(merged),
+    }
+}
+
+/// Makes one check of several that ask the same value whether it is one of some: `a or b` of plain checks, and `not a and
+/// not b`, which is `not (a or b)`.
+fn merge(items: Vec<Node>, negated_ones: bool) -> Vec<Node> {
+    let mut merged: Vec<Node> = Vec::with_capacity(items.len());
+    for item in items {
+        match item {
+            Node::Leaf { check, negated } if negated == negated_ones => {
+                let partner = merged.iter_mut().find_map(|other| match other {
+                    Node::Leaf { check: other, negated } if *negated == negated_ones && other.can_merge(&check) => {
+                        Some(other)
+                    }
+                    _ => None,
+                });
+                match partner {
+                    Some(partner) => partner.merge(check),
+                    None => merged.push(Node::Leaf { check, negated }),
+                }
+            }
+            other => merged.push(other),
+        }
+    }
+    for item in &mut merged {
+        if let Node::Leaf { check, .. } = item {
+            check.settle();
+        }
+    }
+    merged
+}

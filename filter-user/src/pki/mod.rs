@@ -1,0 +1,42 @@
+//! Certificates: making them, and finding out what one that a client presented is worth.
+//!
+//! **Trust** is decided by `rustls-webpki` over AWS-LC alone ([`ClientIdentity`]); `x509-parser` reads what is shown to
+//! people and rules, and what a request for a certificate asks for.
+//!
+//! **Invariants.** A [`ClientIdentity`] is verified only against the authorities bound to the host that was asked for; an
+//! answer never outlives the validity of any certificate on the path; the handshake refuses nobody
+//! ([`OptionalClientAuth`]) but lets nobody present a certificate whose key he does not hold.
+//!
+//! Revocation is not decided here: a path has [`RevocationKey`](crate::revocation::RevocationKey)s, and the revocation set
+//! knows them or not, per request.
+
+mod authority;
+mod cache;
+mod client_auth;
+mod der;
+mod details;
+mod identity;
+mod issue;
+mod limits;
+mod managed;
+mod name;
+mod path;
+mod request;
+mod signature;
+
+pub use authority::{Authority, AuthorityError};
+pub use cache::ChainCache;
+pub use client_auth::OptionalClientAuth;
+pub use details::CertificateDetails;
+pub use identity::ClientIdentity;
+pub use issue::{IssueError, Validity};
+pub use limits::{
+    CHAIN_BYTES, CHAIN_CERTIFICATES, CSR_BYTES, MAX_VALIDITY_DAYS, MIN_RSA_BITS, MIN_VALIDITY_DAYS,
+    RFC9440_CHAIN_BYTES, RFC9440_LEAF_BYTES, SUBJECT_VALUE_BYTES,
+};
+pub use managed::ManagedAuthority;
+pub use path::{TrustAnchors, VerifyFailure};
+pub use request::{CertificateRequest, NewKey, RequestError};
+
+#[cfg(test)]
+mod behaviour;
