@@ -4,6 +4,7 @@ mod scenes;
 mod table;
 
 use std::thread;
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 use clap::Parser;
@@ -38,13 +39,14 @@ pub fn run(options: &Options) -> Result<()> {
         }
     };
     let hosts = [Host::mtls(API).upstream(upstream), Host::plain(WWW).upstream(upstream)];
-    let lab = Setup::new(options.datapath).hosts(hosts).start()?;
+    let mut lab = Setup::new(options.datapath).hosts(hosts).start()?;
+    let expired = lab.expiring_certificate("late", Duration::from_secs(1))?;
     let datapath = lab.filter.status()?.datapath()?;
     println!(
         "client {CLIENT_IPV4} ── edge {EDGE_IPV4} (mtls-filter, datapath {datapath}) ── origin {ORIGIN_IPV4} ({upstream:?})\n"
     );
     let mut table = Table::begin(&lab);
-    scenes::play(&lab, &datapath, &mut table)?;
+    scenes::play(&lab, &datapath, &expired, &mut table)?;
     let differing = table.end()?;
     if options.keep {
         explain(&lab);

@@ -1,35 +1,24 @@
 //! What the demo tries, in order.
 
-use std::thread;
-use std::time::Duration;
-
 use anyhow::{Result, ensure};
 
 use super::table::Table;
-use crate::lab::{API, EDGE_IPV6, Lab, Outcome, UNKNOWN, WWW};
-
-/// How long the certificate that is going to expire is valid.
-const SHORT: Duration = Duration::from_secs(2);
+use crate::lab::{API, ClientCertificate, EDGE_IPV6, Lab, Outcome, UNKNOWN, WWW};
 
 const ALLOWED: Outcome = Outcome::Status(200);
 const BLOCKED: Outcome = Outcome::Status(403);
 const MISDIRECTED: Outcome = Outcome::Status(421);
 
 /// Plays every scene.
-pub(super) fn play(lab: &Lab, datapath: &str, table: &mut Table<'_>) -> Result<()> {
-    let expiring = lab.filter.short_lived_certificate("short-lived", "2s")?;
-    plain_rule(lab, table)?;
-    table.row("curl", "certificate that has expired", &BLOCKED, || {
-        thread::sleep(SHORT);
-        Ok(lab.curl(API).certificate(&expiring).run()?.outcome)
-    });
+pub(super) fn play(lab: &Lab, datapath: &str, expired: &ClientCertificate, table: &mut Table<'_>) -> Result<()> {
+    plain_rule(lab, expired, table)?;
     revocation_rule(lab, table)?;
     open_connections(lab, table)?;
     other_hosts(lab, datapath, table);
     Ok(())
 }
 
-fn plain_rule(lab: &Lab, table: &mut Table<'_>) -> Result<()> {
+fn plain_rule(lab: &Lab, expired: &ClientCertificate, table: &mut Table<'_>) -> Result<()> {
     table.row("curl", "no rule yet, no certificate", &ALLOWED, || Ok(lab.curl(API).run()?.outcome));
     Table::operator(&format!("mtls-filter rule create --name plain --host {API} --allow-revoked"));
     let plain = lab.filter.protect_allowing_revoked(API)?;
@@ -42,6 +31,9 @@ fn plain_rule(lab: &Lab, table: &mut Table<'_>) -> Result<()> {
     });
     table.row("curl", "certificate of another authority", &BLOCKED, || {
         Ok(lab.curl(API).certificate(&foreign).run()?.outcome)
+    });
+    table.row("curl", "certificate that has expired", &BLOCKED, || {
+        Ok(lab.curl(API).certificate(expired).run()?.outcome)
     });
     Table::operator("mtls-filter cert revoke <alice>");
     lab.filter.revoke(&alice)?;

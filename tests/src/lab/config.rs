@@ -126,7 +126,7 @@ impl Config {
         writeln!(text, "[edge]\nlisten = [\"{EDGE_IPV4}:{port}\", \"[{EDGE_IPV6}]:{port}\"]")?;
         writeln!(text, "interface = \"edge0\"\ndatapath = \"{}\"\nworkers = {}", self.datapath, self.workers)?;
         writeln!(text, "\n[control]\nsocket = {:?}", control_socket(directory))?;
-        writeln!(text, "\n[store]\ndirectory = {:?}", directory.join("store"))?;
+        writeln!(text, "\n[store]\ndirectory = {:?}", store(directory))?;
         writeln!(text, "\n[log]\naccess = {:?}", access_log(directory))?;
         Ok(text)
     }
@@ -135,6 +135,11 @@ impl Config {
 /// Path of the control socket of a filter whose files are in `directory`.
 pub(super) fn control_socket(directory: &Path) -> PathBuf {
     directory.join("control.sock")
+}
+
+/// Directory of its store.
+pub(super) fn store(directory: &Path) -> PathBuf {
+    directory.join("store")
 }
 
 /// Path of its access log.

@@ -53,7 +53,7 @@ pub use host::HostLinks;
 pub use namespace::Namespace;
 pub use network::{CLIENT_IPV4, CLIENT_IPV6, EDGE_IPV4, EDGE_IPV6, Network, ORIGIN_IPV4};
 pub use origin::{Echo, Nginx, RecordedRequest, hex};
-pub use pki::{Authority, ClientCertificate};
+pub use pki::{Authority, ClientCertificate, Issued};
 pub use process::Process;
 pub use programs::{find as find_program, find_nginx, require_root};
 pub use registry::leftovers;

@@ -2,18 +2,32 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration as StdDuration, SystemTime};
 
 use anyhow::{Context, Result};
+use filter_user::model::ZoneId;
+use filter_user::pki::{CertificateRequest, Validity};
+use filter_user::store::{MasterKey, RedbStore, Store, open_authority};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
 };
+use rustls::pki_types::UnixTime;
 use time::{Duration, OffsetDateTime};
+
+/// How the filter knows a certificate that it has issued.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Issued {
+    /// The zone it was issued in.
+    pub zone: String,
+    /// Its id.
+    pub id: String,
+}
 
 /// A client's certificate and key, as files in PEM.
 #[derive(Clone, Debug)]
 pub struct ClientCertificate {
-    /// The id the filter gave it, if the filter issued it.
-    pub id: Option<String>,
+    /// How the filter knows it, if the filter has issued it.
+    pub issued: Option<Issued>,
     /// Name in its subject.
     pub common_name: String,
     /// File of the chain, leaf first.
@@ -98,7 +112,7 @@ impl Authority {
         let mut parameters = parameters(common_name, Vec::new())?;
         parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         let (certificate, key) = self.issue(&parameters, common_name)?;
-        Ok(ClientCertificate { id: None, common_name: common_name.to_owned(), certificate, key })
+        Ok(ClientCertificate { issued: None, common_name: common_name.to_owned(), certificate, key })
     }
 
     fn issue(&self, parameters: &CertificateParams, name: &str) -> Result<(PathBuf, PathBuf)> {
@@ -111,6 +125,28 @@ impl Authority {
         fs::write(&key_file, key.serialize_pem())?;
         Ok((certificate_file, key_file))
     }
+}
+
+/// Issues a certificate by the authority of a filter's zone, `validity` long from now on, which the filter's own commands count in
+/// whole days. This is what the filter would have issued so many hours ago. Nobody else may have the store open.
+pub(super) fn issue_by_zone(
+    store: &Path,
+    directory: &Path,
+    zone: &str,
+    common_name: &str,
+    validity: StdDuration,
+) -> Result<ClientCertificate> {
+    let day = Validity::days(1)?;
+    let issued = SystemTime::now() + validity - StdDuration::from_secs(24 * 60 * 60);
+    let issued = UnixTime::since_unix_epoch(issued.duration_since(SystemTime::UNIX_EPOCH)?);
+    let (_, state) = RedbStore::open(store)?.load()?;
+    let record = state.issuing_authority(ZoneId::of_name(zone)).context("the zone has no authority")?;
+    let authority = open_authority(record, &MasterKey::load(&store.join("master.key"))?)?;
+    let (request, key) = signing_request(directory, common_name)?;
+    let request = CertificateRequest::from_pem(&fs::read_to_string(request)?)?;
+    let certificate = directory.join(format!("{common_name}.csr.crt"));
+    fs::write(&certificate, authority.issue(&request, day, issued)?.certificate)?;
+    Ok(ClientCertificate { issued: None, common_name: common_name.to_owned(), certificate, key })
 }
 
 /// Writes a new key and a signing request for it. Returns the files of request and key.

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
@@ -210,6 +211,14 @@ impl Lab {
     pub fn crash_and_restart(&mut self) -> Result<()> {
         self.filter.kill()?;
         self.filter.start_again(&self.network.edge)
+    }
+
+    /// A certificate of `example.com` that expires after `validity`: see [`Filter::expiring_certificate`].
+    ///
+    /// # Errors
+    /// If it cannot be issued, or the filter does not come up again.
+    pub fn expiring_certificate(&mut self, common_name: &str, validity: Duration) -> Result<ClientCertificate> {
+        self.filter.expiring_certificate(&self.network.edge, common_name, validity)
     }
 
     fn report(&self) -> String {

@@ -70,15 +70,14 @@ fn openssl_is_blocked_on_its_open_connection(setup: Setup) -> Result<()> {
 }
 
 fn a_certificate_that_expires_is_blocked_on_its_open_connection(setup: Setup) -> Result<()> {
-    let lab = setup.start()?;
+    let mut lab = setup.start()?;
     lab.filter.protect(API)?;
-    let alice = lab.filter.short_lived_certificate("alice", "4s")?;
+    let validity = Duration::from_secs(6);
+    let alice = lab.expiring_certificate("alice", validity)?;
     let issued = Instant::now();
     let mut connection = lab.connect(API).certificate(&alice).open()?;
     assert_eq!(connection.get("/")?.status, 200);
-    while issued.elapsed() < Duration::from_secs(5) {
-        std::thread::sleep(Duration::from_millis(100));
-    }
+    std::thread::sleep((validity + Duration::from_secs(1)).saturating_sub(issued.elapsed()));
     assert_eq!(connection.get("/")?.status, 403, "on the open connection");
     assert_eq!(lab.curl(API).certificate(&alice).run()?.status()?, 403, "and on a new one");
     Ok(())

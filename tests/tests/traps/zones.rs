@@ -20,8 +20,8 @@ fn a_certificate_of_one_zone_is_worth_nothing_in_another(setup: Setup) -> Result
     lab.filter.protect(COM)?;
     lab.filter.protect(NET)?;
     // The same name, so that nothing but the authority tells them apart.
-    let com = lab.filter.client_certificate_of("example.com", "alice", &[])?;
-    let net = lab.filter.client_certificate_of("example.net", "alice", &[])?;
+    let com = lab.filter.client_certificate_of("example.com", "alice")?;
+    let net = lab.filter.client_certificate_of("example.net", "alice")?;
     let table = [(COM, &com, 200), (COM, &net, 403), (NET, &com, 403), (NET, &net, 200)];
     for (host, certificate, expected) in table {
         assert_eq!(lab.curl(host).certificate(certificate).run()?.status()?, expected, "{host}");
