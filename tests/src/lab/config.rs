@@ -42,6 +42,7 @@ impl Upstream {
 pub struct Host {
     name: String,
     mtls: bool,
+    forwards_certificate: bool,
     upstream: Upstream,
 }
 
@@ -49,13 +50,19 @@ impl Host {
     /// A host that asks its clients for a certificate.
     #[must_use]
     pub fn mtls(name: &str) -> Self {
-        Self { name: name.to_owned(), mtls: true, upstream: Upstream::Echo }
+        Self { name: name.to_owned(), mtls: true, forwards_certificate: false, upstream: Upstream::Echo }
     }
 
     /// A host that does not.
     #[must_use]
     pub fn plain(name: &str) -> Self {
         Self { mtls: false, ..Self::mtls(name) }
+    }
+
+    /// The same host, telling its upstream about verified certificates in the `Client-Cert` header.
+    #[must_use]
+    pub fn forwards_certificate(self) -> Self {
+        Self { forwards_certificate: true, ..self }
     }
 
     pub(super) fn is_on(&self, upstream: Upstream) -> bool {
@@ -111,7 +118,7 @@ impl Config {
                 writeln!(text, "certificate = {certificate:?}\nprivate_key = {key:?}")?;
                 writeln!(text, "upstream = \"http://{}\"", host.upstream.address())?;
                 if host.mtls {
-                    writeln!(text, "mtls = true")?;
+                    writeln!(text, "mtls = true\nforward_client_cert = {}", host.forwards_certificate)?;
                 }
             }
         }

@@ -25,7 +25,7 @@ fn three_mistakes(good: &str) -> (String, Vec<String>) {
     let bad = good
         .replace("workers = 2", "workers = \"two\"")
         .replace("name = \"www.example.com\"", "name = \"www..example.com\"")
-        .replace("mtls = true\n[[zone.host]]\nname = \"other", "mtsl = true\n[[zone.host]]\nname = \"other");
+        .replacen("mtls = true", "mtsl = true", 1);
     let place = |needle: &str, within: &str| {
         let (index, line) = bad.lines().enumerate().find(|(_, line)| line.contains(needle)).expect("the mistake");
         let column = line.find(within).expect("the mistaken value") + 1;

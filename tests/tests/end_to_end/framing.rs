@@ -1,6 +1,6 @@
 //! Requests that are not what they seem: which host they are for, where they end.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use filter_tests::lab::{API, Host, Lab, OTHER_API, Setup, Upstream, WWW};
 use filter_tests::on_every_datapath;
 
@@ -113,7 +113,7 @@ fn an_ambiguous_request_is_refused_and_nothing_behind_it_is_served(setup: Setup)
 fn refused(lab: &Lab, what: &str, request: &str) -> Result<()> {
     let mut connection = lab.connect(WWW).open()?;
     connection.send(request.as_bytes())?;
-    let responses = connection.responses_until_closed()?;
+    let responses = connection.responses_until_closed().with_context(|| format!("{what}: not closed"))?;
     let statuses: Vec<u16> = responses.iter().map(|response| response.status).collect();
     let is_refusal = |status: &u16| matches!(status, 400 | 421 | 501 | 505);
     assert!(statuses.len() <= 1 && statuses.iter().all(is_refusal), "{what}: answered {statuses:?}");

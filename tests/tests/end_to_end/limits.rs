@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use filter_tests::lab::{EDGE_IPV4, Setup, WWW};
 use filter_tests::on_every_datapath;
 
@@ -33,7 +33,8 @@ fn a_head_at_the_limit_is_served_and_one_past_it_is_too_large(setup: Setup) -> R
     for (length, expected) in [(MAX_HEAD / 2, 200), (MAX_HEAD, 200), (MAX_HEAD + 1, 431), (4 * MAX_HEAD, 431)] {
         let mut connection = lab.connect(WWW).open()?;
         connection.send(head_of(length).as_bytes())?;
-        assert_eq!(connection.response()?.status, expected, "{length} bytes");
+        let response = connection.response().with_context(|| format!("{length} bytes"))?;
+        assert_eq!(response.status, expected, "{length} bytes");
     }
     assert_eq!(lab.echo.requests().len(), 2);
     Ok(())

@@ -75,13 +75,13 @@ fn a_blocked_client_gets_a_page_or_json_as_it_asked(setup: Setup) -> Result<()> 
     let answer = lab.curl(API).run()?;
     let page = answer.response()?;
     assert!(page.header("content-type").is_some_and(|kind| kind.starts_with("text/html")), "{page:?}");
-    let ray = page.header("cf-ray").expect("a blocked client is told its ray id").to_owned();
+    let ray = page.header("x-ray-id").expect("a blocked client is told its ray id").to_owned();
     assert!(page.text().contains(&ray), "the page shows the ray id: {page:?}");
     assert!(page.text().contains("10.77.1.1"), "the page shows the client's address: {page:?}");
 
     let answer = lab.curl(API).header("Accept: application/json").run()?;
     let json = answer.response()?.json()?;
-    let ray = answer.response()?.header("cf-ray").expect("a ray id here as well").to_owned();
+    let ray = answer.response()?.header("x-ray-id").expect("a ray id here as well").to_owned();
     assert!(json.to_string().contains(&ray), "the JSON holds the ray id: {json}");
     Ok(())
 }

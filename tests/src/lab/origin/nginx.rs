@@ -89,7 +89,7 @@ http {{
         listen {address};
         location / {{
             default_type text/plain;
-            return 200 "origin nginx/$nginx_version\nhost $host\nuri $request_uri\nverified $http_cf_cert_verified\nray $http_cf_ray\n";
+            return 200 "origin nginx/$nginx_version\nhost $host\nuri $request_uri\nclient_cert $http_client_cert\nray $http_x_ray_id\n";
         }}
         location /files/ {{
             root {directory};
