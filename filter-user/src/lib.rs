@@ -1,4 +1,4 @@
-//! The mtls-filter daemon.
+//! The mtls-filter daemon and its command line. `ARCHITECTURE.md` is the map.
 
 #![forbid(unsafe_code)]
 
@@ -7,3 +7,4 @@ pub mod model;
 pub mod pki;
 pub mod revocation;
 pub mod store;
+pub mod telemetry;

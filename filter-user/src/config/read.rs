@@ -32,11 +32,7 @@ pub(super) fn config(source: &str, directory: &Path) -> Result<Config, Vec<Probl
     }
     let mut reader = Reader { directory, problems, hosts: HashMap::new() };
     // After a syntax error the tree is a guess: what it lacks may well be in the text.
-    let config = if errors.is_empty() {
-        reader.root(Table::new("the file", 0..0, root.into_inner()))
-    } else {
-        None
-    };
+    let config = if errors.is_empty() { reader.root(Table::new("the file", 0..0, root.into_inner())) } else { None };
     let problems = reader.problems.finish();
     match config {
         Some(config) if problems.is_empty() => Ok(config),
@@ -206,9 +202,9 @@ impl Reader<'_> {
 }
 
 fn listen_address(text: &str, before: &[SocketAddr]) -> Result<SocketAddr, String> {
-    let address: SocketAddr = text.parse().map_err(|_| {
-        format!("`{text}` is no address with a port, like \"192.0.2.1:443\" or \"[2001:db8::1]:443\"")
-    })?;
+    let address: SocketAddr = text
+        .parse()
+        .map_err(|_| format!("`{text}` is no address with a port, like \"192.0.2.1:443\" or \"[2001:db8::1]:443\""))?;
     if address.port() == 0 {
         return Err(format!("`{text}`: port 0 is no port that clients can connect to"));
     }
