@@ -2,7 +2,10 @@
 
 #![forbid(unsafe_code)]
 
+pub mod app;
+pub mod cli;
 pub mod config;
+pub mod control;
 pub mod datapath;
 pub mod model;
 pub mod pki;
