@@ -2,8 +2,12 @@
 #![forbid(unsafe_code)]
 
 mod build;
+mod demo;
+mod lab;
+mod lint;
 mod run;
 mod setup;
+mod test;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -22,11 +26,20 @@ enum Verb {
     Setup,
     /// Build the eBPF object and the daemon that carries it.
     Build(build::Args),
+    /// Play the main job on real traffic: a table of what was tried, expected and seen.
+    Demo(demo::Args),
+    /// Run every test: unit, packet tables, lab.
+    Test(test::Args),
+    /// Check formatting, clippy, rustdoc and dependencies.
+    Lint(lint::Args),
 }
 
 fn main() -> Result<()> {
     match Cli::parse().verb {
         Verb::Setup => setup::run(),
         Verb::Build(args) => build::run(&args),
+        Verb::Demo(args) => demo::run(&args),
+        Verb::Test(args) => test::run(&args),
+        Verb::Lint(args) => lint::run(&args),
     }
 }

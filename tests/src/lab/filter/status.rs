@@ -1,0 +1,69 @@
+//! What the daemon says about itself.
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+/// What `status` says, as JSON.
+#[derive(Clone, Debug)]
+pub struct Status(pub(super) Value);
+
+impl Status {
+    /// The whole of it.
+    #[must_use]
+    pub fn json(&self) -> &Value {
+        &self.0
+    }
+
+    /// The generation of the rules that are in force.
+    ///
+    /// # Errors
+    /// If `status` does not say.
+    pub fn generation(&self) -> Result<u64> {
+        let found = self.0.get("generation").and_then(Value::as_u64);
+        found.with_context(|| format!("status names no generation: {}", self.0))
+    }
+
+    /// The generation that each worker runs.
+    ///
+    /// # Errors
+    /// If `status` does not say.
+    pub fn worker_generations(&self) -> Result<Vec<u64>> {
+        let workers = self.0.get("workers").and_then(Value::as_array);
+        let workers = workers.with_context(|| format!("status lists no workers: {}", self.0))?;
+        let generations = workers.iter().filter_map(|worker| worker.get("generation").and_then(Value::as_u64));
+        Ok(generations.collect())
+    }
+
+    /// The mode that packets are handled in.
+    ///
+    /// # Errors
+    /// If `status` does not say.
+    pub fn datapath(&self) -> Result<String> {
+        let found = self.0.pointer("/datapath/mode").and_then(Value::as_str);
+        found.map(str::to_owned).with_context(|| format!("status names no datapath: {}", self.0))
+    }
+
+    /// The counters of the XDP program by reason, in the order `status` has them; empty without XDP.
+    #[must_use]
+    pub fn xdp_counters(&self) -> Vec<(String, u64)> {
+        self.counters("packets", "/packets")
+    }
+
+    /// Packets that the XDP program counted under one reason.
+    #[must_use]
+    pub fn xdp(&self, reason: &str) -> u64 {
+        self.xdp_counters().into_iter().find(|(name, _)| name == reason).map_or(0, |(_, count)| count)
+    }
+
+    /// The counters of requests by reason.
+    #[must_use]
+    pub fn request_counters(&self) -> Vec<(String, u64)> {
+        self.counters("requests", "")
+    }
+
+    /// Each name of the object `kind` with the number that `pointer` leads to.
+    fn counters(&self, kind: &str, pointer: &str) -> Vec<(String, u64)> {
+        let entries = self.0.get(kind).and_then(Value::as_object).into_iter().flatten();
+        entries.filter_map(|(name, count)| Some((name.clone(), count.pointer(pointer)?.as_u64()?))).collect()
+    }
+}

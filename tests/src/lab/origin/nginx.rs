@@ -1,0 +1,102 @@
+//! A real nginx as origin.
+
+use std::fs;
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use super::super::namespace::Namespace;
+use super::super::process::Process;
+use super::super::programs;
+
+/// Where an nginx that is not installed finds the libraries it was unpacked with.
+const LIBRARIES_VARIABLE: &str = "MTLS_FILTER_LAB_LIBRARIES";
+
+/// A running nginx; it ends when dropped.
+#[derive(Debug)]
+pub struct Nginx {
+    directory: PathBuf,
+    _process: Process,
+}
+
+impl Nginx {
+    /// Serves `address` inside `namespace`, with its files below `directory`.
+    ///
+    /// # Errors
+    /// If nginx is not installed or does not start.
+    pub fn start(namespace: &Namespace, address: SocketAddr, directory: &Path) -> Result<Self> {
+        let nginx = programs::find_nginx()?;
+        let directory = directory.join("nginx");
+        for folder in ["files", "temporary"] {
+            fs::create_dir_all(directory.join(folder))?;
+        }
+        let file = directory.join("nginx.conf");
+        fs::write(&file, configuration(address, &directory))?;
+        let mut command = namespace.command(nginx)?;
+        command.arg("-p").arg(&directory).arg("-c").arg(&file).arg("-e").arg(directory.join("error.log"));
+        if let Some(libraries) = std::env::var_os(LIBRARIES_VARIABLE) {
+            command.env("LD_LIBRARY_PATH", libraries);
+        }
+        let mut process = Process::start("nginx", &mut command, &directory.join("error.log"))?;
+        process.wait_until("listening", || {
+            namespace.enter(|| Ok(TcpStream::connect_timeout(&address, Duration::from_secs(1))?)).is_ok()
+        })?;
+        Ok(Self { directory, _process: process })
+    }
+
+    /// One line for each request that nginx has taken for one: `METHOD target status`.
+    ///
+    /// # Errors
+    /// If the log cannot be read.
+    pub fn requests(&self) -> Result<Vec<String>> {
+        let log = self.directory.join("access.log");
+        let text = fs::read_to_string(&log).with_context(|| format!("cannot read {}", log.display()))?;
+        Ok(text.lines().map(str::to_owned).collect())
+    }
+
+    /// Where `/files/` is served from, and `PUT` there writes to.
+    #[must_use]
+    pub fn files(&self) -> PathBuf {
+        self.directory.join("files")
+    }
+}
+
+/// `$http_x` of nginx holds what came as `X`, and with `underscores_in_headers` as `x_`, so it shows a forged header in every
+/// spelling that a CGI behind nginx would be taken in by.
+fn configuration(address: SocketAddr, directory: &Path) -> String {
+    let directory = directory.display();
+    format!(
+        r#"
+daemon off;
+worker_processes 1;
+user root;
+pid {directory}/nginx.pid;
+events {{ worker_connections 1024; }}
+http {{
+    log_format short '$request_method $request_uri $status';
+    access_log {directory}/access.log short;
+    client_body_temp_path {directory}/temporary/body;
+    proxy_temp_path {directory}/temporary/proxy;
+    fastcgi_temp_path {directory}/temporary/fastcgi;
+    uwsgi_temp_path {directory}/temporary/uwsgi;
+    scgi_temp_path {directory}/temporary/scgi;
+    client_max_body_size 0;
+    underscores_in_headers on;
+    keepalive_requests 100000;
+    server {{
+        listen {address};
+        location / {{
+            default_type text/plain;
+            return 200 "origin nginx/$nginx_version\nhost $host\nuri $request_uri\nverified $http_cf_cert_verified\nray $http_cf_ray\n";
+        }}
+        location /files/ {{
+            root {directory};
+            dav_methods PUT;
+        }}
+    }}
+}}
+"#
+    )
+}

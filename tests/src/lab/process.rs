@@ -1,0 +1,128 @@
+//! A program that runs beside the scenario, with its output in a file, ended when it is dropped.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::programs::tail;
+
+/// How long a program may take to be ready, or to end when asked to.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How often a condition is looked at.
+const STEP: Duration = Duration::from_millis(10);
+
+/// A running program.
+#[derive(Debug)]
+pub struct Process {
+    name: String,
+    child: Child,
+    log: PathBuf,
+}
+
+impl Process {
+    /// Starts `command`; what it prints is added to the file `log`.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn start(name: &str, command: &mut Command, log: &Path) -> Result<Self> {
+        let output = File::options().create(true).append(true).open(log)?;
+        let errors = output.try_clone()?;
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(output)
+            .stderr(errors)
+            .spawn()
+            .with_context(|| format!("cannot start {command:?}"))?;
+        Ok(Self { name: name.to_owned(), child, log: log.to_owned() })
+    }
+
+    /// Waits until `ready` holds.
+    ///
+    /// # Errors
+    /// If the program ends first, or takes too long; the text carries the end of its log.
+    pub fn wait_until(&mut self, what: &str, mut ready: impl FnMut() -> bool) -> Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        while !ready() {
+            if let Some(status) = self.child.try_wait()? {
+                bail!("{} ended ({status}) before it was {what}:\n{}", self.name, self.log(40));
+            }
+            if Instant::now() > deadline {
+                bail!("{} was not {what} after {PATIENCE:?}:\n{}", self.name, self.log(40));
+            }
+            thread::sleep(STEP);
+        }
+        Ok(())
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Whether it is still running.
+    ///
+    /// # Errors
+    /// If the system cannot say.
+    pub fn is_running(&mut self) -> Result<bool> {
+        Ok(self.child.try_wait()?.is_none())
+    }
+
+    /// Ends it at once, as `kill -9` does.
+    ///
+    /// # Errors
+    /// If it cannot be waited for.
+    pub fn kill(&mut self) -> Result<()> {
+        // It may have ended already.
+        let _ = self.child.kill();
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// Asks it to end, without waiting.
+    ///
+    /// # Errors
+    /// If it cannot be signalled.
+    pub fn signal_to_end(&self) -> Result<()> {
+        let pid = i32::try_from(self.child.id())?;
+        kill(Pid::from_raw(pid), Signal::SIGTERM).with_context(|| format!("cannot signal {}", self.name))
+    }
+
+    /// Asks it to end, and waits until it has.
+    ///
+    /// # Errors
+    /// If it does not end in time.
+    pub fn terminate(&mut self) -> Result<ExitStatus> {
+        self.signal_to_end()?;
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok(status);
+            }
+            if Instant::now() > deadline {
+                bail!("{} did not end {PATIENCE:?} after SIGTERM:\n{}", self.name, self.log(40));
+            }
+            thread::sleep(STEP);
+        }
+    }
+
+    /// The last `lines` lines of what it printed.
+    #[must_use]
+    pub fn log(&self, lines: usize) -> String {
+        tail(&self.log, lines)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if let Err(error) = self.kill() {
+            eprintln!("clean-up: {}: {error:#}", self.name);
+        }
+    }
+}

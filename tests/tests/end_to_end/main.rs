@@ -1,0 +1,16 @@
+//! End-to-end tests: the real daemon between real clients and real origins, in native XDP and in socket mode.
+//!
+//! One file a topic. `cargo xtask test` builds the daemon and runs them; they need root.
+#![forbid(unsafe_code)]
+#![expect(clippy::indexing_slicing, reason = "a test that indexes past an end fails, as it should")]
+
+mod command_line;
+mod datapath;
+mod deployment;
+mod framing;
+mod lab;
+mod limits;
+mod restart;
+mod revocation;
+mod upstream;
+mod verdicts;
