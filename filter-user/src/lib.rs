@@ -1,2 +1,4 @@
 //! The mtls-filter daemon.
 #![forbid(unsafe_code)]
+
+pub mod kernel;
