@@ -7,6 +7,7 @@ pub mod cli;
 pub mod config;
 pub mod control;
 pub mod datapath;
+pub mod kernel;
 pub mod model;
 pub mod pki;
 pub mod revocation;
