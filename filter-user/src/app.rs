@@ -1,9 +1,8 @@
 //! Puts the daemon together, runs it, and takes it apart again.
 //!
-//! Order: whatever can fail without being seen from outside comes first (store, authorities, rules), then the sockets, then the workers,
-//! and the XDP program last: no packet is touched before there is somebody to take it.
+//! Order: whatever can fail without being seen from outside comes first (store, authorities, rules), then the sockets, then the XDP
+//! program, which finds its listeners there, then the workers.
 
-use std::net::TcpListener;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -15,7 +14,8 @@ use tokio::sync::watch;
 
 use crate::config::{self, Config};
 use crate::control::{Control, Current, Parts, Server, authorities};
-use crate::datapath::Datapath;
+use crate::datapath::{Datapath, WorkerListeners};
+use crate::kernel::KernelLog;
 use crate::revocation::RevocationSet;
 use crate::snapshot::{Publisher, compile};
 use crate::store::{MasterKey, RedbStore, Store};
@@ -49,11 +49,11 @@ impl App {
 
         let server = Server::bind(&config.control.socket)?;
         let (access, access_writer) = access_log(&config.log.access)?;
-        let cpus = worker_cpus(&config.edge);
-        let listeners = bind_listeners(&config.edge, cpus.len())?;
-        let mut datapath = Datapath::prepare(&config.edge, &listeners)?;
+        let listeners = bind_listeners(&config.edge)?;
         let (draining, drain) = watch::channel(false);
-        let (workers, threads) = spawn_workers(cpus, listeners, |index, cpu, listeners| Spawn {
+        // Before the workers take the listeners, and after the listeners exist: nobody is turned away in between.
+        let datapath = Datapath::open(&config.edge, config.log.packets, &listeners, snapshot.host_names())?;
+        let (workers, threads) = spawn_workers(listeners, |index, (cpu, listeners)| Spawn {
             index,
             cpu,
             listeners,
@@ -62,7 +62,6 @@ impl App {
             access: access.clone(),
             draining: drain.clone(),
         })?;
-        datapath.attach(snapshot.host_names())?;
         let publisher = Publisher::new(workers, datapath);
         let current = Current { revision, state, snapshot };
         let control = Control::new(Parts { config, access, publisher, revocations, store, master_key, current });
@@ -78,6 +77,10 @@ impl App {
         let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
         let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
         let housekeeping = tokio::spawn(housekeeping(control.clone()));
+        let log = (control.config.log.packets > 0).then(|| control.publisher.datapath().take_log()).flatten();
+        if let Some(log) = log {
+            tokio::spawn(packet_log(log));
+        }
         let (stop, mut stopped) = watch::channel(false);
         let serving = tokio::spawn(server.serve(control.clone(), async move {
             // The sender is dropped only after it has sent.
@@ -123,6 +126,15 @@ async fn housekeeping(control: Arc<Control>) {
     }
 }
 
+/// Passes the XDP program's debug lines on. They are samples for whoever looks into something, so a look every now and then is enough.
+async fn packet_log(mut log: KernelLog) {
+    let mut tick = tokio::time::interval(std::time::Duration::from_millis(200));
+    loop {
+        tick.tick().await;
+        log.flush();
+    }
+}
+
 fn access_log(log: &config::AccessLog) -> anyhow::Result<(AccessLog, Option<AccessLogWriter>)> {
     let (log, writer) = match log {
         config::AccessLog::Off => return Ok((AccessLog::off(), None)),
@@ -143,19 +155,18 @@ fn worker_cpus(edge: &config::Edge) -> Vec<Option<usize>> {
     (0..count).map(|index| cpus.get(index).copied()).collect()
 }
 
-/// Every worker's listeners, in the order of `edge.listen`.
-fn bind_listeners(edge: &config::Edge, workers: usize) -> anyhow::Result<Vec<Vec<TcpListener>>> {
+/// Every worker's CPU and listeners.
+fn bind_listeners(edge: &config::Edge) -> anyhow::Result<Vec<WorkerListeners>> {
     let bind = |address| bind_listener(address).with_context(|| format!("cannot listen on {address}"));
-    (0..workers).map(|_| edge.listen.iter().copied().map(bind).collect()).collect()
+    let worker = |cpu| Ok((cpu, edge.listen.iter().copied().map(bind).collect::<anyhow::Result<_>>()?));
+    worker_cpus(edge).into_iter().map(worker).collect()
 }
 
 fn spawn_workers(
-    cpus: Vec<Option<usize>>,
-    listeners: Vec<Vec<TcpListener>>,
-    spawn: impl Fn(usize, Option<usize>, Vec<TcpListener>) -> Spawn,
+    listeners: Vec<WorkerListeners>,
+    spawn: impl Fn(usize, WorkerListeners) -> Spawn,
 ) -> anyhow::Result<(Vec<Worker>, Vec<WorkerThread>)> {
-    let parts = cpus.into_iter().zip(listeners).enumerate();
-    let workers = parts.map(|(index, (cpu, listeners))| Worker::spawn(spawn(index, cpu, listeners)));
+    let workers = listeners.into_iter().enumerate().map(|(index, listeners)| Worker::spawn(spawn(index, listeners)));
     Ok(workers.collect::<Result<_, _>>()?)
 }
 

@@ -122,8 +122,10 @@ impl Reader<'_> {
             Some(text) if text.value == "off" => AccessLog::Off,
             Some(text) => AccessLog::File(self.directory.join(text.value)),
         };
-        table.finish(&mut self.problems, &["access"]);
-        Log { access }
+        let packets = table.integer(&mut self.problems, "packets", 0..=u32::MAX.into());
+        let packets = packets.and_then(|packets| u32::try_from(packets).ok()).unwrap_or(0);
+        table.finish(&mut self.problems, &["access", "packets"]);
+        Log { access, packets }
     }
 
     fn zone(&mut self, mut table: Table<'_>) -> Option<Zone> {

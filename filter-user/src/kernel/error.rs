@@ -126,7 +126,7 @@ impl KernelError {
 }
 
 /// An error with all its causes, in one line: libraries name only the last in what they display.
-pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
     let mut line = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

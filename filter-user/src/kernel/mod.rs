@@ -18,6 +18,7 @@ mod plan;
 mod program;
 mod steering;
 
+pub(crate) use self::error::with_causes;
 pub use self::{
     attach::{AttachedMode, Kernel, KernelConfig, Mode},
     error::KernelError,

@@ -9,6 +9,7 @@ use super::answer::Answer;
 use super::{dto, zones};
 use crate::control::Control;
 use crate::datapath::Datapath;
+use crate::kernel::Count;
 use crate::telemetry::Reason;
 
 /// `GET /api/v1/status`
@@ -46,8 +47,8 @@ fn packets(datapath: &Datapath) -> BTreeMap<String, dto::PacketCount> {
         tracing::warn!(%error, "the packet counters cannot be read");
         Vec::new()
     });
-    counts
-        .into_iter()
-        .map(|(reason, packets, bytes)| (reason.to_owned(), dto::PacketCount { packets, bytes }))
-        .collect()
+    let shown = |count: Count| {
+        (count.reason.name().to_owned(), dto::PacketCount { packets: count.packets, bytes: count.bytes })
+    };
+    counts.into_iter().map(shown).collect()
 }
