@@ -7,6 +7,8 @@ pub mod cli;
 pub mod config;
 pub mod control;
 pub mod datapath;
+#[cfg(test)]
+mod fixtures;
 pub mod kernel;
 pub mod model;
 pub mod pki;

@@ -5,6 +5,8 @@
 
 mod compile;
 mod publish;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::sync::Arc;

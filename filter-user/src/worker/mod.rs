@@ -17,6 +17,8 @@ mod refusal;
 mod request;
 mod respond;
 mod session;
+#[cfg(test)]
+mod tests;
 mod thread;
 mod upstream;
 mod verdict;
