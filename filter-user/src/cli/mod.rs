@@ -4,6 +4,8 @@ mod ca;
 mod cert;
 mod check;
 mod client;
+mod explain;
+mod expr;
 mod print;
 mod rule;
 mod run;
@@ -43,6 +45,11 @@ enum Command {
     /// Rules.
     #[command(subcommand)]
     Rule(rule::RuleCommand),
+    /// Says what each rule of a zone makes of a request, and why.
+    Explain(explain::ExplainArgs),
+    /// The rule language by itself: check, evaluate, explain expressions.
+    #[command(subcommand)]
+    Expr(expr::ExprCommand),
 }
 
 #[derive(Debug, Args)]
@@ -104,6 +111,8 @@ impl Cli {
             Command::Ca(command) => remote(command.execute()),
             Command::Cert(command) => remote(command.execute()),
             Command::Rule(command) => remote(command.execute()),
+            Command::Explain(args) => remote(args.execute()),
+            Command::Expr(command) => command.execute(),
         }
     }
 }

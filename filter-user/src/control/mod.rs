@@ -79,6 +79,11 @@ impl Control {
         (current.state.clone(), current.revision.number())
     }
 
+    /// What the workers decide by.
+    pub async fn snapshot(&self) -> Arc<Snapshot> {
+        self.current.lock().await.snapshot.clone()
+    }
+
     /// Makes a change and puts it in force. When this returns the generation, the change is in the store and every worker decides by it;
     /// when it fails before the store has it, nothing has changed. `action` says in a few words what was done, for the audit.
     ///

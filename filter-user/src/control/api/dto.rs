@@ -224,6 +224,44 @@ pub struct Written<T> {
     pub warnings: Vec<String>,
 }
 
+/// Asks why a verdict comes out.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Explain {
+    /// Facts by name of the field; one that is not given is missing.
+    pub facts: serde_json::Value,
+}
+
+/// What became of a rule, and why.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ExplainedRule {
+    /// 32 hexadecimal digits.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// `block`, `log` or `skip`.
+    pub action: String,
+    /// `decided`, `logged`, `false`, `not reached` or `disabled`.
+    pub fate: String,
+    /// Its comparisons, in the order of the source; none if it was not looked at.
+    pub comparisons: Vec<ExplainedComparison>,
+}
+
+/// A comparison of a rule.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ExplainedComparison {
+    /// Its canonical source.
+    pub text: String,
+    /// The value it saw, or `missing`.
+    pub value: String,
+    /// What came out; for a comparison over several values, once for each.
+    pub results: String,
+    /// Where it stands in the expression, in bytes.
+    pub start: usize,
+    /// Where it ends.
+    pub end: usize,
+}
+
 /// What the daemon does.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Status {

@@ -3,6 +3,7 @@
 mod answer;
 mod certificates;
 pub mod dto;
+mod explain;
 mod rules;
 mod status;
 mod zones;
@@ -27,6 +28,7 @@ pub fn router(control: Arc<Control>) -> Router {
         .route("/api/v1/zones/{zone}/ca", get(zones::authority))
         .route("/api/v1/zones/{zone}/rules", get(rules::list).post(rules::create))
         .route("/api/v1/zones/{zone}/rules/{rule}", delete(rules::delete))
+        .route("/api/v1/zones/{zone}/explain", post(explain::explain))
         .route("/api/v1/zones/{zone}/mtls-rules", post(rules::create_mtls))
         .route("/client/v4/zones/{zone}/client_certificates", get(certificates::list).post(certificates::create))
         .route(
