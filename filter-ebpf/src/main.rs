@@ -1,16 +1,80 @@
-//! XDP and sk_reuseport programs.
+//! The packet plane: an XDP program on the edge's interface and an `sk_reuseport` program in front of the workers.
+//!
+//! | module | concern |
+//! |---|---|
+//! | [`maps`] | every map |
+//! | [`packet`] | the one place where packet memory is read and written |
+//! | [`parse`] | Ethernet, VLAN, IP, TCP and UDP headers |
+//! | [`hello`] | the ClientHello of a segment |
+//! | [`hosts`] | looking a server name up |
+//! | [`verdict`] | the decision: which reason a packet gets |
+//! | [`reset`] | the RST that refuses a host |
+//! | [`counters`], [`log`] | what is kept of a packet |
+//! | [`steer`] | the worker of a connection |
+//!
+//! Userspace is the authority: this program passes whatever it is not sure about, and refuses only what a worker would refuse.
 #![no_std]
 #![no_main]
+#![expect(
+    missing_docs,
+    unreachable_pub,
+    reason = "aya's program macros make a public function of each program, without its documentation"
+)]
 
-use aya_ebpf::{bindings::xdp_action, macros::xdp, programs::XdpContext};
+mod counters;
+mod hello;
+mod hosts;
+mod log;
+mod maps;
+mod packet;
+mod parse;
+mod reset;
+mod steer;
+mod verdict;
 
-/// Passes everything.
+use aya_ebpf::{
+    bindings::{sk_action, xdp_action},
+    macros::{sk_reuseport, xdp},
+    programs::{SkReuseportContext, XdpContext},
+};
+use filter_common::{ABI_VERSION, Action};
+
+use crate::packet::Packet;
+
+/// The program of the edge's interface: every packet leaves through this function, under one reason.
+#[xdp]
+pub fn mtls_filter(ctx: XdpContext) -> u32 {
+    let bytes = Packet::new(&ctx).length();
+    let reason = verdict::inspect(&ctx);
+    counters::count(reason, bytes);
+    match reason.action() {
+        Action::Pass => xdp_action::XDP_PASS,
+        Action::Drop => xdp_action::XDP_DROP,
+        Action::Transmit => xdp_action::XDP_TX,
+    }
+}
+
+/// Gives a new connection to the worker of the CPU that handles it, or leaves the choice to the kernel.
+#[sk_reuseport]
+pub fn mtls_steer(ctx: SkReuseportContext) -> u32 {
+    // Without a selection the kernel chooses by hash, which is always right, only slower.
+    let _ = steer::to_this_cpu(&ctx);
+    sk_action::SK_PASS
+}
+
+/// Passes everything. A veth delivers what its peer sends by `XDP_TX` only to an interface that has a program itself.
 #[xdp]
 pub fn xdp_pass(_ctx: XdpContext) -> u32 {
     xdp_action::XDP_PASS
 }
 
-#[cfg(not(test))]
+/// Says which ABI this object was built with; the loader runs it once and never attaches it.
+#[xdp]
+pub fn mtls_abi(_ctx: XdpContext) -> u32 {
+    ABI_VERSION
+}
+
+/// The verifier rejects an endless loop, and with it every panic that could be reached.
 #[panic_handler]
 fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
     loop {}

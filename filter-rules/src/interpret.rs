@@ -224,7 +224,7 @@ pub(crate) fn operand<'v, L: Lookup>(operand: &'v Operand, lookup: &'v L) -> Res
 }
 
 /// The values an operand with `[*]` stands for; `None` when what it maps is missing.
-fn each<'v, L: Lookup>(operand: &'v Operand, lookup: &'v L) -> Result<Option<Vec<Value<'v>>>, L::Unknown> {
+pub(crate) fn each<'v, L: Lookup>(operand: &'v Operand, lookup: &'v L) -> Result<Option<Vec<Value<'v>>>, L::Unknown> {
     let (base, path) = base(operand, lookup)?;
     let first_star = path.iter().position(|index| *index == Index::Each).unwrap_or(path.len());
     let (plain, mapped) = path.split_at(first_star);

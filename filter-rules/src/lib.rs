@@ -43,6 +43,7 @@
 //! | `interpret` | the meaning of a tree, directly; over all facts or some of them |
 //! | `program` | tree → checks, and running them |
 //! | `residual` | partial evaluation |
+//! | `explain` | why an expression is true or false |
 //! | `lint` | correct, and probably not what was meant |
 //! | `rules` | rule sets: order, actions, the host index |
 //! | [`limits`] | every bound, by name |
@@ -51,7 +52,9 @@
 #![forbid(unsafe_code)]
 
 pub mod ast;
+mod ast_json;
 mod error;
+mod explain;
 mod expression;
 mod fact_set;
 mod facts;
@@ -65,6 +68,7 @@ mod networks;
 mod pattern;
 mod print;
 mod program;
+mod reference;
 mod render;
 mod residual;
 mod rules;
@@ -76,6 +80,7 @@ mod types;
 mod value;
 
 pub use error::{ParseError, ParseErrorKind};
+pub use explain::{ExplainedComparison, ExplainedRule, Explanation, Fate};
 pub use expression::{Expression, ListProblem, Matcher};
 pub use fact_set::{FactError, FactSet};
 pub use facts::{Facts, Visit, VisitEntry};
@@ -85,10 +90,11 @@ pub use lint::{Lint, LintContext, LintKind};
 pub use lists::{List, ListError, Lists};
 pub use networks::{AddressRange, NetworkSet};
 pub use pattern::{Regex, Wildcard};
+pub use reference::{fields_markdown, fields_table, functions_markdown};
 pub use residual::Residual;
 pub use rules::{
-    Action, ActionError, BlockResponse, CompileError, ContentType, Outcome, Rule, RuleProblem, RuleSet, RuleSpec,
-    SetProblem,
+    Action, ActionError, BlockResponse, CompileError, ContentType, LegacyError, LegacyRule, Outcome, Rule, RuleProblem,
+    RuleSet, RuleSpec, SetProblem, convert_legacy,
 };
 pub use scheme::{ALIASES, Field, FieldSpec, Source};
 pub use span::Span;

@@ -213,7 +213,7 @@ fn write_raw(f: &mut Formatter<'_>, text: &str, hashes: u8) -> fmt::Result {
 }
 
 /// A quoted string: text as it is, quotes and backslashes escaped, control characters and what is no UTF-8 as `\xHH`.
-fn write_quoted(f: &mut Formatter<'_>, bytes: &[u8]) -> fmt::Result {
+pub(crate) fn write_quoted(f: &mut Formatter<'_>, bytes: &[u8]) -> fmt::Result {
     f.write_char('"')?;
     for chunk in bytes.utf8_chunks() {
         for c in chunk.valid().chars() {

@@ -2,8 +2,10 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::IpAddr;
 
+use crate::print::write_quoted;
 use crate::types::Type;
 
 /// A value. A missing one is `None` wherever a value is optional.
@@ -73,6 +75,34 @@ impl<'v> Value<'v> {
         match self {
             Self::Bytes(bytes) => Some(bytes),
             _ => None,
+        }
+    }
+}
+
+/// Strings quoted, arrays in brackets, maps in braces.
+impl fmt::Display for Value<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bool(value) => value.fmt(f),
+            Self::Int(value) => value.fmt(f),
+            Self::Ip(value) => value.fmt(f),
+            Self::Bytes(value) => write_quoted(f, value),
+            Self::Array(items) => {
+                f.write_str("[")?;
+                for (position, item) in items.iter().enumerate() {
+                    write!(f, "{}{item}", if position == 0 { "" } else { ", " })?;
+                }
+                f.write_str("]")
+            }
+            Self::Map(entries) => {
+                f.write_str("{")?;
+                for (position, (key, value)) in entries.iter().enumerate() {
+                    f.write_str(if position == 0 { "" } else { ", " })?;
+                    write_quoted(f, key)?;
+                    write!(f, ": {value}")?;
+                }
+                f.write_str("}")
+            }
         }
     }
 }

@@ -1,2 +1,17 @@
 //! The `mtls-filter` command.
-fn main() {}
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use filter_user::cli::Cli;
+
+fn main() -> ExitCode {
+    match Cli::parse().execute() {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("mtls-filter: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -2,8 +2,10 @@
 
 mod action;
 mod index;
+mod legacy;
 
 pub use action::{Action, ActionError, BlockResponse, ContentType};
+pub use legacy::{LegacyError, LegacyRule, convert_legacy};
 
 use std::fmt;
 use std::sync::Arc;

@@ -150,10 +150,11 @@ impl<'s> Parser<'s> {
         let is_name = |c: Option<char>| c.is_some_and(is_name_only);
         let is_word = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric() || c == '_');
         if is_name(first) || is_word(first) && (is_name(second) || is_word(second) && is_name(third)) {
-            return self.operand_argument();
+            let operand = self.operand()?;
+            return self.operand_argument(operand);
         }
-        if let Ok(argument) = self.attempt(Self::operand_argument) {
-            return Ok(argument);
+        if let Ok(operand) = self.attempt(Self::operand) {
+            return self.operand_argument(operand);
         }
         // Bytes come after integers because two digits would be read as one byte.
         for ty in [Type::Ip, Type::Int, Type::Bytes] {
@@ -177,8 +178,7 @@ impl<'s> Parser<'s> {
         Ok(Argument::Literal(literal, self.span_from(start)))
     }
 
-    fn operand_argument(&mut self) -> Result<Argument, Fault> {
-        let operand = self.operand()?;
+    fn operand_argument(&mut self, operand: Operand) -> Result<Argument, Fault> {
         if self.is_comparison_next() {
             return self.comparison(operand).map(|comparison| Argument::Logical(Logical::Compare(comparison)));
         }

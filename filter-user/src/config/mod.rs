@@ -125,6 +125,8 @@ pub struct Store {
 pub struct Log {
     /// Where access records go.
     pub access: AccessLog,
+    /// The XDP program logs one in so many packets for listen addresses, at debug level; 0 for none.
+    pub packets: u32,
 }
 
 /// Where access records go: one JSON object a line.

@@ -32,11 +32,7 @@ pub(super) fn config(source: &str, directory: &Path) -> Result<Config, Vec<Probl
     }
     let mut reader = Reader { directory, problems, hosts: HashMap::new() };
     // After a syntax error the tree is a guess: what it lacks may well be in the text.
-    let config = if errors.is_empty() {
-        reader.root(Table::new("the file", 0..0, root.into_inner()))
-    } else {
-        None
-    };
+    let config = if errors.is_empty() { reader.root(Table::new("the file", 0..0, root.into_inner())) } else { None };
     let problems = reader.problems.finish();
     match config {
         Some(config) if problems.is_empty() => Ok(config),
@@ -126,8 +122,10 @@ impl Reader<'_> {
             Some(text) if text.value == "off" => AccessLog::Off,
             Some(text) => AccessLog::File(self.directory.join(text.value)),
         };
-        table.finish(&mut self.problems, &["access"]);
-        Log { access }
+        let packets = table.integer(&mut self.problems, "packets", 0..=u32::MAX.into());
+        let packets = packets.and_then(|packets| u32::try_from(packets).ok()).unwrap_or(0);
+        table.finish(&mut self.problems, &["access", "packets"]);
+        Log { access, packets }
     }
 
     fn zone(&mut self, mut table: Table<'_>) -> Option<Zone> {
@@ -206,9 +204,9 @@ impl Reader<'_> {
 }
 
 fn listen_address(text: &str, before: &[SocketAddr]) -> Result<SocketAddr, String> {
-    let address: SocketAddr = text.parse().map_err(|_| {
-        format!("`{text}` is no address with a port, like \"192.0.2.1:443\" or \"[2001:db8::1]:443\"")
-    })?;
+    let address: SocketAddr = text
+        .parse()
+        .map_err(|_| format!("`{text}` is no address with a port, like \"192.0.2.1:443\" or \"[2001:db8::1]:443\""))?;
     if address.port() == 0 {
         return Err(format!("`{text}`: port 0 is no port that clients can connect to"));
     }

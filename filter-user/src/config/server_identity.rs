@@ -48,7 +48,8 @@ pub(super) fn certified_key(
     let certified = CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider())
         .map_err(|error| format!("the certificate and the private key of {host} do not fit: {error}"))?;
     let leaf = certified.cert.first().ok_or_else(|| format!("{host} has an empty certificate chain"))?;
-    let leaf = EndEntityCert::try_from(leaf).map_err(|error| format!("the certificate of {host} is broken: {error}"))?;
+    let leaf =
+        EndEntityCert::try_from(leaf).map_err(|error| format!("the certificate of {host} is broken: {error}"))?;
     // A certificate for `*.example.com` covers the host of that name in the configuration as it covers each of its hosts.
     let example = host.as_str().replacen('*', "any", 1);
     let name = ServerName::try_from(example.as_str()).map_err(|_| format!("{host} is not a host name"))?;

@@ -98,8 +98,19 @@ upstream = "http://127.0.0.1:1"
 fn what_must_be_there_is_asked_for() {
     for (source, expected) in [
         ("", &["1:1: [edge] has no `listen`", "1:1: [edge] has no `interface`", "1:1: the file has no `zone`"][..]),
-        ("[edge]\nlisten = []\ndatapath = \"socket\"\n[[zone]]\n", &["2:10: `listen` must have 1 to 64", "4:1: [[zone]] has no `host`", "4:1: [[zone]] has no `name`"]),
-        ("[edge]\nlisten = [\"[::1]:0\"]\ninterface = \"a-name-of-16-byt\"\nzone = 1\n", &["2:11: `[::1]:0`: port 0", "3:13: an interface name has 1 to 15", "4:1: [edge] has no key `zone`", "1:1: the file has no `zone`"]),
+        (
+            "[edge]\nlisten = []\ndatapath = \"socket\"\n[[zone]]\n",
+            &["2:10: `listen` must have 1 to 64", "4:1: [[zone]] has no `host`", "4:1: [[zone]] has no `name`"],
+        ),
+        (
+            "[edge]\nlisten = [\"[::1]:0\"]\ninterface = \"a-name-of-16-byt\"\nzone = 1\n",
+            &[
+                "2:11: `[::1]:0`: port 0",
+                "3:13: an interface name has 1 to 15",
+                "4:1: [edge] has no key `zone`",
+                "1:1: the file has no `zone`",
+            ],
+        ),
     ] {
         let problems = load(source).unwrap_err();
         assert_eq!(problems.len(), expected.len(), "{problems:#?}");

@@ -1,0 +1,192 @@
+//! Keys and values of the maps.
+//!
+//! All are `repr(C)` with every byte named, so that what one side writes is what the other compares. Addresses are 16 bytes
+//! in network order, IPv4 as IPv4-mapped IPv6; ports are two bytes in network order.
+
+/// Longest name in a server_name extension that is looked up; DNS allows 253.
+pub const NAME_MAX: usize = 255;
+
+/// An address and port that the filter answers for.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ListenKey {
+    /// IPv6, or IPv4 mapped into IPv6.
+    pub address: [u8; 16],
+    /// Network order.
+    pub port: [u8; 2],
+    /// Zero.
+    pub padding: [u8; 2],
+}
+
+/// What is known about a listen address. Its presence is what counts; the field is for what later steps need to know.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListenValue {
+    /// No flag is defined yet: zero.
+    pub flags: u32,
+}
+
+/// A group of listeners on one address.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GroupValue {
+    /// Index of the socket for CPU 0 in [`SOCKETS`](crate::maps::SOCKETS); those of the other CPUs follow.
+    pub first_socket: u32,
+}
+
+/// A host's name in lower case: an exact name, or what follows the asterisk of a wildcard (`.example.com`).
+///
+/// No host's name starts with a dot, so the two never meet; a name in a ClientHello that does must not be looked up.
+#[repr(C, align(8))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct HostKey {
+    /// The name, then zeros.
+    pub name: [u8; NAME_MAX],
+    /// Length of the name, so that a name that ends with zero bytes is another name.
+    pub length: u8,
+}
+
+impl HostKey {
+    /// The key of a name as it was configured: `www.example.com`, or `*.example.com` for all names with one label more.
+    /// `None` if the name is empty, too long, starts with a dot, or has an asterisk anywhere else.
+    pub fn new(pattern: &str) -> Option<Self> {
+        let name = match pattern.strip_prefix('*') {
+            Some(rest) if rest.starts_with('.') && rest.len() > 1 => rest,
+            Some(_) => return None,
+            None if pattern.starts_with('.') => return None,
+            None => pattern,
+        };
+        if name.contains('*') { None } else { Self::from_bytes(name.as_bytes()) }
+    }
+
+    /// The key under which the exact name of a ClientHello is looked up; `None` if it starts with a dot, is empty or too long.
+    pub fn exact(name: &[u8]) -> Option<Self> {
+        if name.first() == Some(&b'.') { None } else { Self::from_bytes(name) }
+    }
+
+    /// The key under which the wildcard that covers the name of a ClientHello is looked up; `None` if it has no dot
+    /// behind its first byte.
+    pub fn wildcard(name: &[u8]) -> Option<Self> {
+        let dot = name.iter().position(|&byte| byte == b'.').filter(|&dot| dot > 0)?;
+        Self::from_bytes(name.get(dot..)?)
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let length = u8::try_from(bytes.len()).ok().filter(|&length| length > 0)?;
+        let mut name = [0; NAME_MAX];
+        for (to, from) in name.iter_mut().zip(bytes) {
+            *to = from.to_ascii_lowercase();
+        }
+        Some(Self { name, length })
+    }
+}
+
+/// What the packet plane does for a host.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HostValue {
+    /// [`HOST_TERMINATE`].
+    pub action: u32,
+}
+
+/// A worker terminates the host's connections.
+pub const HOST_TERMINATE: u32 = 0;
+
+/// What was counted under one reason on one CPU.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counter {
+    /// Packets.
+    pub packets: u64,
+    /// Their bytes, from the Ethernet header on, as they arrived.
+    pub bytes: u64,
+}
+
+/// What can be changed while the program runs.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Config {
+    /// The [`ABI_VERSION`](crate::ABI_VERSION) of whoever filled the maps.
+    pub abi_version: u32,
+    /// One in so many packets for a listen address is logged; 0 logs none.
+    pub log_sample: u32,
+}
+
+const _: () = {
+    assert!(size_of::<ListenKey>() == 20 && align_of::<ListenKey>() == 1);
+    assert!(size_of::<ListenValue>() == 4);
+    assert!(size_of::<GroupValue>() == 4);
+    assert!(size_of::<HostKey>() == 256 && align_of::<HostKey>() == 8);
+    assert!(size_of::<HostValue>() == 4);
+    assert!(size_of::<Counter>() == 16);
+    assert!(size_of::<Config>() == 8);
+};
+
+/// Userspace may hand these to the kernel as bytes.
+#[cfg(feature = "user")]
+mod pod {
+    macro_rules! pod {
+        ($($name:ident),+ $(,)?) => {$(
+            // SAFETY: `repr(C)` of integers and arrays of integers, with no implicit padding: the assertions on sizes in
+            // the parent module would fail with any. Every bit pattern is a value.
+            unsafe impl aya::Pod for super::$name {}
+        )+};
+    }
+    pod!(ListenKey, ListenValue, GroupValue, HostKey, HostValue, Counter, Config);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(key: Option<HostKey>) -> Option<std::string::String> {
+        key.map(|key| std::string::String::from_utf8_lossy(&key.name[..usize::from(key.length)]).into_owned())
+    }
+
+    #[test]
+    fn patterns_become_keys() {
+        for (pattern, expected) in [
+            ("www.Example.com", Some("www.example.com")),
+            ("*.EXAMPLE.com", Some(".example.com")),
+            ("localhost", Some("localhost")),
+            ("*.", None),
+            ("*", None),
+            ("*example.com", None),
+            ("a.*.com", None),
+            ("*.*.com", None),
+            (".example.com", None),
+            ("", None),
+        ] {
+            assert_eq!(name(HostKey::new(pattern)).as_deref(), expected, "{pattern}");
+        }
+    }
+
+    #[test]
+    fn a_wildcard_covers_one_label() {
+        for (sni, expected) in [
+            ("www.example.com", Some(".example.com")),
+            ("a.b.example.com", Some(".b.example.com")),
+            ("localhost", None),
+            (".example.com", None),
+        ] {
+            assert_eq!(name(HostKey::wildcard(sni.as_bytes())).as_deref(), expected, "{sni}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_starts_with_a_dot_has_no_key() {
+        assert!(HostKey::exact(b".example.com").is_none());
+        assert!(HostKey::wildcard(b".example.com").is_none());
+    }
+
+    #[test]
+    fn names_up_to_255_bytes_have_a_key() {
+        assert!(HostKey::exact(&[b'a'; 255]).is_some());
+        assert!(HostKey::exact(&[b'a'; 256]).is_none());
+    }
+
+    #[test]
+    fn a_trailing_zero_byte_makes_another_name() {
+        assert_ne!(HostKey::exact(b"a"), HostKey::exact(b"a\0"));
+    }
+}

@@ -1,0 +1,125 @@
+//! Why a packet was passed, dropped or answered.
+
+/// What becomes of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// On to the kernel.
+    Pass,
+    /// Gone.
+    Drop,
+    /// Answered: what leaves by the interface it came from is what the packet was rewritten to.
+    Transmit,
+}
+
+macro_rules! reasons {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $number:literal, $name:literal, $action:ident;)+) => {
+        /// The one reason under which a packet is counted.
+        ///
+        /// "Passed" always means that userspace decides; only what userspace would refuse as well is dropped or reset.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[repr(u32)]
+        #[non_exhaustive]
+        pub enum Reason {
+            $($(#[doc = $doc])+ $variant = $number,)+
+        }
+
+        impl Reason {
+            /// Every reason, in the order of their numbers.
+            pub const ALL: [Self; REASONS as usize] = [$(Self::$variant),+];
+
+            /// What becomes of a packet counted under this reason.
+            #[inline(always)]
+            #[must_use]
+            pub const fn action(self) -> Action {
+                match self {
+                    $(Self::$variant => Action::$action,)+
+                }
+            }
+
+            /// Its name in metrics, logs and events.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)+
+                }
+            }
+
+            /// The reason with this number.
+            #[must_use]
+            pub const fn from_u32(number: u32) -> Option<Self> {
+                match number {
+                    $($number => Some(Self::$variant),)+
+                    _ => None,
+                }
+            }
+        }
+
+        /// How many reasons there are: the size of the counters' map.
+        pub const REASONS: u32 = [$($number),+].len() as u32;
+    };
+}
+
+reasons! {
+    /// Neither IPv4 nor IPv6, or below more than two VLAN tags.
+    NotIp = 0, "not_ip", Pass;
+    /// A header is cut short or contradicts itself.
+    Malformed = 1, "malformed", Pass;
+    /// IPv6 with more extension headers than are followed, or one that is not known.
+    ExtensionHeaders = 2, "extension_headers", Pass;
+    /// A fragment of an IP packet; the kernel puts them together.
+    Fragment = 3, "fragment", Pass;
+    /// Neither TCP nor UDP.
+    OtherProtocol = 4, "other_protocol", Pass;
+    /// To an address or port the filter does not listen on.
+    OtherAddress = 5, "other_address", Pass;
+    /// UDP to a listen address: QUIC would be a second door.
+    Udp = 6, "udp", Drop;
+    /// TCP without data: handshake, acknowledgement, end.
+    Control = 7, "control", Pass;
+    /// TCP data that does not begin with a ClientHello.
+    Data = 8, "data", Pass;
+    /// The ClientHello goes on in a later packet and its name is not in this one.
+    HelloIncomplete = 9, "hello_incomplete", Pass;
+    /// A ClientHello whose lengths contradict each other, or with a server_name of an unexpected form.
+    HelloMalformed = 10, "hello_malformed", Pass;
+    /// A whole ClientHello without server_name.
+    HelloNoName = 11, "hello_no_name", Pass;
+    /// More extensions than are looked at, none of them server_name.
+    HelloTooManyExtensions = 12, "hello_too_many_extensions", Pass;
+    /// A name longer than is looked up.
+    HelloNameTooLong = 13, "hello_name_too_long", Pass;
+    /// A name that could be an address or ends with a dot: not found, but userspace may read it otherwise.
+    HelloNameUnusual = 14, "hello_name_unusual", Pass;
+    /// A configured host whose connections a worker terminates.
+    HostTerminate = 15, "host_terminate", Pass;
+    /// A host that is not configured: reset.
+    HostUnknown = 16, "host_unknown", Transmit;
+    /// A defect of the program: a helper refused what cannot be refused.
+    Internal = 17, "internal", Pass;
+}
+
+impl From<Reason> for u32 {
+    fn from(reason: Reason) -> Self {
+        reason as Self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_dense_and_go_both_ways() {
+        for (number, reason) in (0..).zip(Reason::ALL) {
+            assert_eq!(u32::from(reason), number);
+            assert_eq!(Reason::from_u32(number), Some(reason));
+        }
+        assert_eq!(Reason::from_u32(REASONS), None);
+    }
+
+    #[test]
+    fn names_are_distinct() {
+        let names: std::collections::BTreeSet<_> = Reason::ALL.iter().map(|reason| reason.name()).collect();
+        assert_eq!(names.len(), Reason::ALL.len());
+    }
+}

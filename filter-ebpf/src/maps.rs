@@ -1,0 +1,59 @@
+//! Every map of the packet plane. Names, keys, values and sizes are those of `filter_common`.
+
+use aya_ebpf::{
+    bindings::BPF_F_NO_PREALLOC,
+    macros::map,
+    maps::{Array, HashMap, PerCpuArray, ReusePortSockArray},
+};
+use filter_common::{
+    REASONS, hello,
+    layout::{Config, Counter, GroupValue, HostKey, HostValue, ListenKey, ListenValue},
+    maps::{HOSTS_MAX, LISTEN_MAX, SOCKETS_MAX},
+};
+
+#[map]
+pub(crate) static LISTEN: HashMap<ListenKey, ListenValue> = HashMap::with_max_entries(LISTEN_MAX, 0);
+
+// Not preallocated: a host is 16 MiB of memory away from the next otherwise, and an entry that is removed is not reused
+// before the programs that look at it are through.
+#[map]
+pub(crate) static HOSTS: HashMap<HostKey, HostValue> = HashMap::with_max_entries(HOSTS_MAX, BPF_F_NO_PREALLOC);
+
+#[map]
+pub(crate) static COUNTERS: PerCpuArray<Counter> = PerCpuArray::with_max_entries(REASONS, 0);
+
+#[map]
+pub(crate) static CONFIG: Array<Config> = Array::with_max_entries(1, 0);
+
+#[map]
+pub(crate) static GROUPS: HashMap<ListenKey, GroupValue> = HashMap::with_max_entries(LISTEN_MAX, 0);
+
+#[map]
+pub(crate) static SOCKETS: ReusePortSockArray = ReusePortSockArray::with_max_entries(SOCKETS_MAX, 0);
+
+/// Work area of the program that runs on a CPU: what does not fit on a stack of 512 bytes.
+#[repr(C)]
+pub(crate) struct Scratch {
+    /// The beginning of a segment's payload.
+    pub(crate) bytes: hello::Bytes,
+    /// The parser's state between two extensions.
+    pub(crate) walk: hello::Walk,
+    /// The name that is looked up.
+    pub(crate) key: HostKey,
+    /// Where its first dot is; its length if it has none.
+    pub(crate) first_dot: u32,
+}
+
+// Private to the programs, so not part of the ABI.
+#[map]
+static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
+
+/// This CPU's work area.
+#[inline(always)]
+pub(crate) fn scratch() -> Option<&'static mut Scratch> {
+    let scratch = SCRATCH.get_ptr_mut(0)?;
+    // SAFETY: the entry exists as long as the map, which the program keeps alive. XDP runs in softirq context and is not
+    // interrupted by another packet on this CPU. No reference is used after another was asked for: functions ask again after
+    // `bpf_loop`, whose callbacks ask too.
+    Some(unsafe { &mut *scratch })
+}

@@ -1,0 +1,59 @@
+//! The one place where packet memory is read and written.
+
+use aya_ebpf::programs::XdpContext;
+use filter_common::opaque_address;
+
+/// Types that can be read from and written to a packet: any bytes are a value.
+///
+/// # Safety
+///
+/// No padding, no invalid bit patterns, alignment 1.
+pub(crate) unsafe trait Wire: Copy {}
+
+// SAFETY: bytes.
+unsafe impl<const N: usize> Wire for [u8; N] {}
+
+/// The memory of the packet a program runs on.
+#[derive(Clone, Copy)]
+pub(crate) struct Packet {
+    start: usize,
+    end: usize,
+}
+
+impl Packet {
+    /// The packet of `ctx`. Must be made anew after its size was changed.
+    #[inline(always)]
+    pub(crate) fn new(ctx: &XdpContext) -> Self {
+        Self { start: ctx.data(), end: ctx.data_end() }
+    }
+
+    /// Bytes from the Ethernet header on.
+    #[inline(always)]
+    pub(crate) fn length(&self) -> u32 {
+        (self.end - self.start) as u32
+    }
+
+    /// The value at `offset`, if the packet reaches that far.
+    #[inline(always)]
+    pub(crate) fn read<T: Wire>(&self, offset: u32) -> Option<T> {
+        let place = self.place::<T>(offset)?.cast_const();
+        // SAFETY: `place` checked that the value lies within the packet; `Wire` types have alignment 1 and no invalid values.
+        Some(unsafe { place.read() })
+    }
+
+    /// Replaces the value at `offset`, if the packet reaches that far.
+    #[inline(always)]
+    pub(crate) fn write<T: Wire>(&self, offset: u32, value: T) -> Option<()> {
+        let place = self.place::<T>(offset)?;
+        // SAFETY: as for reading; packet memory is this program's alone while it runs.
+        unsafe { place.write(value) };
+        Some(())
+    }
+
+    #[inline(always)]
+    fn place<T: Wire>(&self, offset: u32) -> Option<*mut T> {
+        let place = self.start + offset as usize;
+        // Opaque, or LLVM turns the check of a single byte into `place >= end`, from which the verifier learns nothing.
+        if opaque_address(place + size_of::<T>()) > self.end { None } else { Some(place as *mut T) }
+    }
+}

@@ -1,0 +1,26 @@
+//! `mtls-filter ca`.
+
+use clap::Subcommand;
+
+use super::{ZoneArgs, print};
+use crate::control::api::dto::Authority;
+
+/// Certificate authorities of the zones.
+#[derive(Debug, Subcommand)]
+pub(super) enum CaCommand {
+    /// Prints the certificate of the zone's managed CA, as PEM.
+    Show(ZoneArgs),
+}
+
+impl CaCommand {
+    pub(super) async fn execute(self) -> anyhow::Result<()> {
+        let Self::Show(args) = self;
+        let (client, zone) = args.connect().await?;
+        let authority: Authority = client.get(&format!("/api/v1/zones/{zone}/ca")).await?;
+        if args.remote.json {
+            return print::json(&authority);
+        }
+        print!("{}", authority.certificate);
+        Ok(())
+    }
+}

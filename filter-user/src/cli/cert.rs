@@ -1,0 +1,197 @@
+//! `mtls-filter cert`.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use clap::{Args, Subcommand};
+use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, PKCS_ECDSA_P256_SHA256};
+
+use super::client::Client;
+use super::{ZoneArgs, print};
+use crate::control::api::dto::{Authority, ClientCertificate, CreateCertificate, Reactivate};
+
+/// Client certificates.
+#[derive(Debug, Subcommand)]
+pub(super) enum CertCommand {
+    /// Issues a certificate, for a key made here or for a certificate signing request.
+    Create(Create),
+    /// Lists the certificates of a zone.
+    List(ZoneArgs),
+    /// Shows one certificate.
+    Show(One),
+    /// Revokes a certificate: from now on `cf.tls_client_auth.cert_revoked` is true for it, on open connections too.
+    Revoke(One),
+    /// Takes a revocation back.
+    Reactivate(One),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Create {
+    #[command(flatten)]
+    zone: ZoneArgs,
+    /// Subject of the certificate: a name for the device or user. The private key is made by this command and never leaves it.
+    #[arg(long, value_name = "NAME", conflicts_with = "csr", required_unless_present = "csr")]
+    common_name: Option<String>,
+    /// A certificate signing request (PEM): the key stays where it was made.
+    #[arg(long, value_name = "FILE")]
+    csr: Option<PathBuf>,
+    /// Validity in days.
+    #[arg(long, default_value_t = 365)]
+    days: u32,
+    /// Writes `NAME.crt`, `NAME.key` and `ca.crt` to this directory, in place of printing them.
+    #[arg(long, value_name = "DIRECTORY")]
+    out: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct One {
+    /// The id, as `cert list` shows it.
+    id: String,
+    #[command(flatten)]
+    zone: ZoneArgs,
+}
+
+impl CertCommand {
+    pub(super) async fn execute(self) -> anyhow::Result<()> {
+        match self {
+            Self::Create(args) => args.execute().await,
+            Self::List(args) => list(&args).await,
+            Self::Show(one) => {
+                let (client, path) = one.connect().await?;
+                show(&one, &client.get(&path).await?)
+            }
+            Self::Revoke(one) => {
+                let (client, path) = one.connect().await?;
+                show(&one, &client.delete(&path).await?)
+            }
+            Self::Reactivate(one) => {
+                let (client, path) = one.connect().await?;
+                show(&one, &client.patch(&path, &Reactivate { reactivate: Some(true) }).await?)
+            }
+        }
+    }
+}
+
+impl One {
+    async fn connect(&self) -> anyhow::Result<(Client, String)> {
+        if self.id.is_empty() || !self.id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
+            bail!("`{}` is no certificate id: `cert list` shows them", self.id);
+        }
+        let (client, zone) = self.zone.connect().await?;
+        Ok((client, format!("/client/v4/zones/{zone}/client_certificates/{}", self.id)))
+    }
+}
+
+impl Create {
+    async fn execute(self) -> anyhow::Result<()> {
+        let (client, zone) = self.zone.connect().await?;
+        let (csr, key, name) = match (&self.csr, &self.common_name) {
+            (Some(path), _) => {
+                let csr = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+                let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+                (csr, None, name)
+            }
+            (None, Some(name)) => {
+                let (key, csr) = key_and_request(name)?;
+                (csr, Some(key), file_stem(name))
+            }
+            (None, None) => bail!("say what the certificate is for: --common-name NAME or --csr FILE"),
+        };
+        let request = CreateCertificate { csr, validity_days: self.days };
+        let path = format!("/client/v4/zones/{zone}/client_certificates");
+        let certificate: ClientCertificate = client.post(&path, &request).await?;
+        match &self.out {
+            Some(directory) => {
+                let authority: Authority = client.get(&format!("/api/v1/zones/{zone}/ca")).await?;
+                fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;
+                write(&directory.join("ca.crt"), &authority.certificate, 0o644)?;
+                write(&directory.join(format!("{name}.crt")), &certificate.certificate, 0o644)?;
+                if let Some(key) = &key {
+                    write(&directory.join(format!("{name}.key")), key, 0o600)?;
+                }
+            }
+            None if !self.zone.remote.json => {
+                print!("{}{}", certificate.certificate, key.as_deref().unwrap_or_default());
+            }
+            None => {}
+        }
+        if self.zone.remote.json {
+            return print::json(&Created { certificate: &certificate, private_key: key.as_deref() });
+        }
+        println!("{}", certificate.id);
+        Ok(())
+    }
+}
+
+/// A new P-256 key and a request that is signed with it, both PEM.
+fn key_and_request(common_name: &str) -> anyhow::Result<(String, String)> {
+    let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).context("cannot make a private key")?;
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, common_name);
+    let request = params.serialize_request(&key).context("cannot make a certificate signing request")?;
+    Ok((key.serialize_pem(), request.pem()?))
+}
+
+/// The JSON form of a certificate that was just made; the only time its key is seen.
+#[derive(serde::Serialize)]
+struct Created<'a> {
+    #[serde(flatten)]
+    certificate: &'a ClientCertificate,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    private_key: Option<&'a str>,
+}
+
+/// A name without what a file name cannot or should not have.
+fn file_stem(name: &str) -> String {
+    let safe = |c: char| if c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '@') { c } else { '_' };
+    let stem: String = name.chars().map(safe).collect();
+    if stem.starts_with('.') { format!("_{stem}") } else { stem }
+}
+
+/// Writes a new file; one that is there already may be the only copy of a key.
+fn write(path: &Path, content: &str, mode: u32) -> anyhow::Result<()> {
+    let shared = mode & 0o044 != 0;
+    let mut options = fs::OpenOptions::new();
+    options.write(true).mode(mode);
+    if shared {
+        options.create(true).truncate(true)
+    } else {
+        options.create_new(true)
+    };
+    let mut file = options.open(path).with_context(|| format!("cannot write {}", path.display()))?;
+    file.write_all(content.as_bytes()).with_context(|| format!("cannot write {}", path.display()))
+}
+
+async fn list(args: &ZoneArgs) -> anyhow::Result<()> {
+    let (client, zone) = args.connect().await?;
+    let mut certificates: Vec<ClientCertificate> = Vec::new();
+    for page in 1_u32.. {
+        let path = format!("/client/v4/zones/{zone}/client_certificates?page={page}&per_page=1000");
+        let found: Vec<ClientCertificate> = client.get(&path).await?;
+        if found.is_empty() {
+            break;
+        }
+        certificates.extend(found);
+    }
+    if args.remote.json {
+        return print::json(&certificates);
+    }
+    let rows: Vec<_> = certificates.into_iter().map(row).collect();
+    print::table(["ID", "COMMON NAME", "STATUS", "EXPIRES", "SERIAL"], &rows)
+}
+
+fn row(certificate: ClientCertificate) -> [String; 5] {
+    let ClientCertificate { id, common_name, status, expires_on, serial_number, .. } = certificate;
+    [id, common_name.unwrap_or_default(), status, expires_on, serial_number]
+}
+
+fn show(one: &One, certificate: &ClientCertificate) -> anyhow::Result<()> {
+    if one.zone.remote.json {
+        return print::json(certificate);
+    }
+    print::table(["ID", "COMMON NAME", "STATUS", "EXPIRES", "SERIAL"], &[row(certificate.clone())])
+}

@@ -1,0 +1,125 @@
+//! The command line. Every command but `run` and `check` is a request to the daemon over its control socket.
+
+mod ca;
+mod cert;
+mod check;
+mod client;
+mod explain;
+mod expr;
+mod print;
+mod rule;
+mod run;
+mod status;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Args, Parser, Subcommand};
+
+use self::client::Client;
+use crate::config::Datapath;
+
+/// Lets only clients with a valid, unrevoked certificate reach the hosts that ask for one.
+#[derive(Debug, Parser)]
+#[command(name = "mtls-filter", version)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs the daemon in the foreground.
+    Run(RunArgs),
+    /// Checks a configuration file and the files it names, and changes nothing.
+    Check(ConfigArgs),
+    /// Shows what the daemon does: generation, workers, data path, counters.
+    Status(RemoteArgs),
+    /// Certificate authorities of the zones.
+    #[command(subcommand)]
+    Ca(ca::CaCommand),
+    /// Client certificates.
+    #[command(subcommand)]
+    Cert(cert::CertCommand),
+    /// Rules.
+    #[command(subcommand)]
+    Rule(rule::RuleCommand),
+    /// Says what each rule of a zone makes of a request, and why.
+    Explain(explain::ExplainArgs),
+    /// The rule language by itself: check, evaluate, explain expressions.
+    #[command(subcommand)]
+    Expr(expr::ExprCommand),
+}
+
+#[derive(Debug, Args)]
+struct ConfigArgs {
+    /// The configuration file.
+    #[arg(long, value_name = "FILE", default_value = "/etc/mtls-filter/mtls-filter.toml")]
+    config: PathBuf,
+}
+
+#[derive(Debug, Args)]
+struct RunArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// How packets reach the workers, in place of the file's `edge.datapath`: auto, native, generic or socket.
+    #[arg(long)]
+    datapath: Option<Datapath>,
+}
+
+/// How to reach the daemon, and how to print what it says.
+#[derive(Debug, Args)]
+struct RemoteArgs {
+    /// The daemon's control socket.
+    #[arg(long, value_name = "PATH", env = "MTLS_FILTER_SOCKET", default_value = "/run/mtls-filter/control.sock")]
+    socket: PathBuf,
+    /// Prints JSON for programs, not a table for people.
+    #[arg(long)]
+    json: bool,
+}
+
+/// [`RemoteArgs`] for commands about one zone.
+#[derive(Debug, Args)]
+struct ZoneArgs {
+    /// The zone, by name or id; may be left out if there is only one.
+    #[arg(long)]
+    zone: Option<String>,
+    #[command(flatten)]
+    remote: RemoteArgs,
+}
+
+impl ZoneArgs {
+    /// A client, and the id of the zone.
+    async fn connect(&self) -> anyhow::Result<(Client, String)> {
+        let client = Client::new(&self.remote.socket);
+        let zone = client.zone(self.zone.as_deref()).await?;
+        Ok((client, zone))
+    }
+}
+
+impl Cli {
+    /// Carries out the command.
+    ///
+    /// # Errors
+    /// What went wrong, as one line for the operator.
+    pub fn execute(self) -> anyhow::Result<ExitCode> {
+        match self.command {
+            Command::Run(args) => run::run(&args),
+            Command::Check(args) => check::check(&args),
+            Command::Status(args) => remote(status::status(&args)),
+            Command::Ca(command) => remote(command.execute()),
+            Command::Cert(command) => remote(command.execute()),
+            Command::Rule(command) => remote(command.execute()),
+            Command::Explain(args) => remote(args.execute()),
+            Command::Expr(command) => command.execute(),
+        }
+    }
+}
+
+fn remote(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<ExitCode> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start a runtime")?;
+    runtime.block_on(command)?;
+    Ok(ExitCode::SUCCESS)
+}

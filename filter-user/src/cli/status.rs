@@ -1,0 +1,52 @@
+//! `mtls-filter status`.
+
+use super::client::Client;
+use super::{RemoteArgs, print};
+use crate::control::api::dto::Status;
+
+/// Prints what the daemon does.
+pub(super) async fn status(args: &RemoteArgs) -> anyhow::Result<()> {
+    let status: Status = Client::new(&args.socket).get("/api/v1/status").await?;
+    if args.json {
+        return print::json(&status);
+    }
+    println!("mtls-filter {}, up {} s, generation {}", status.version, status.uptime_seconds, status.generation);
+    println!("data path: {}", status.datapath.mode);
+    for note in &status.datapath.notes {
+        println!("  {note}");
+    }
+    println!("listening on {}", status.listen.join(", "));
+    println!("revoked certificates: {}", status.revoked);
+    if status.access_records_dropped > 0 {
+        println!("access records dropped: {}", status.access_records_dropped);
+    }
+    println!();
+    let hosts: Vec<_> = status
+        .zones
+        .iter()
+        .flat_map(|zone| zone.hosts.iter().map(move |host| (zone, host)))
+        .map(|(zone, host)| [zone.name.clone(), host.name.clone(), if host.mtls { "on" } else { "off" }.to_owned()])
+        .collect();
+    print::table(["ZONE", "HOST", "MTLS"], &hosts)?;
+    println!();
+    let workers: Vec<_> = status
+        .workers
+        .iter()
+        .map(|worker| [worker.index as u64, worker.generation, worker.accepted, worker.open])
+        .map(|cells| cells.map(|cell| cell.to_string()))
+        .collect();
+    print::table(["WORKER", "GENERATION", "ACCEPTED", "OPEN"], &workers)?;
+    println!();
+    let requests = status.requests.iter().filter(|(_, count)| **count > 0);
+    let requests: Vec<_> = requests.map(|(reason, count)| [reason.clone(), count.to_string()]).collect();
+    print::table(["REQUESTS", "COUNT"], &requests)?;
+    if !status.packets.is_empty() {
+        println!();
+        let packets = status.packets.iter().filter(|(_, count)| count.packets > 0);
+        let packets: Vec<_> = packets
+            .map(|(reason, count)| [reason.clone(), count.packets.to_string(), count.bytes.to_string()])
+            .collect();
+        print::table(["PACKETS", "COUNT", "BYTES"], &packets)?;
+    }
+    Ok(())
+}

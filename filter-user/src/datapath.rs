@@ -1,0 +1,155 @@
+//! The data path in use: which of native XDP, generic XDP and plain sockets this machine can do, and why not better.
+//!
+//! Whichever it is, the workers behind it give the same verdicts. XDP rejects unknown hosts early; without it a worker does.
+
+use std::fmt;
+use std::net::TcpListener;
+use std::os::fd::AsFd;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::config::{self, Edge};
+use crate::kernel::{
+    AttachedMode, Count, Group, Kernel, KernelConfig, KernelError, KernelLog, KernelPlan, Mode as XdpMode, Steering,
+    with_causes,
+};
+
+/// How packets reach the workers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Through XDP in the driver.
+    Native,
+    /// Through XDP in the kernel's generic receive path.
+    Generic,
+    /// Through the kernel's sockets alone.
+    Socket,
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Native => "native",
+            Self::Generic => "generic",
+            Self::Socket => "socket",
+        })
+    }
+}
+
+/// The data path. Dropping it detaches the XDP program.
+#[derive(Debug)]
+pub struct Datapath {
+    /// Present with XDP. Taken to read counters and to write maps; never by a worker.
+    kernel: Option<Mutex<Kernel>>,
+    mode: Mode,
+    notes: Vec<String>,
+    /// Keeps the program that chooses the worker listed under this process.
+    _steering: Option<Steering>,
+}
+
+/// A worker's listeners, in the order of `edge.listen`, and the CPU it is pinned to.
+pub type WorkerListeners = (Option<usize>, Vec<TcpListener>);
+
+impl Datapath {
+    /// Takes new connections to the worker of the CPU that handles them, and attaches XDP as `edge` asks for it.
+    ///
+    /// # Errors
+    /// When XDP was asked for by name and cannot be had. With `auto` the reason becomes a note.
+    pub fn open<'h>(
+        edge: &Edge,
+        packet_log: u32,
+        workers: &[WorkerListeners],
+        hosts: impl Iterator<Item = &'h str>,
+    ) -> Result<Self, KernelError> {
+        let mut notes = Vec::new();
+        let steering = steer(edge, workers, &mut notes);
+        let kernel = load(edge, packet_log, &KernelPlan::terminating(hosts), &mut notes)?;
+        let mode = kernel.as_ref().map_or(Mode::Socket, |kernel| match kernel.mode() {
+            AttachedMode::Native => Mode::Native,
+            AttachedMode::Generic => Mode::Generic,
+        });
+        for note in &notes {
+            tracing::warn!(datapath = %mode, "{note}");
+        }
+        Ok(Self { kernel: kernel.map(Mutex::new), mode, notes, _steering: steering })
+    }
+
+    /// What is in use.
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// Why it is nothing better.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// What the XDP program counted; nothing without XDP.
+    ///
+    /// # Errors
+    /// When the counters cannot be read.
+    pub fn packets(&self) -> Result<Vec<Count>, KernelError> {
+        self.lock().map_or_else(|| Ok(Vec::new()), |kernel| kernel.counters())
+    }
+
+    /// The XDP program's debug lines, for whoever is the first to ask.
+    pub fn take_log(&self) -> Option<KernelLog> {
+        self.lock()?.take_log()
+    }
+
+    /// A panic with the lock held left the maps as they were.
+    fn lock(&self) -> Option<MutexGuard<'_, Kernel>> {
+        self.kernel.as_ref().map(|kernel| kernel.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Steering makes connections cheaper, not safer: without the privilege for it the kernel spreads them.
+fn steer(edge: &Edge, workers: &[WorkerListeners], notes: &mut Vec<String>) -> Option<Steering> {
+    let groups: Vec<Group<'_>> = edge
+        .listen
+        .iter()
+        .enumerate()
+        .map(|(address, listen)| Group { listen: *listen, workers: pinned(workers, address).collect() })
+        .collect();
+    match Steering::attach(&groups) {
+        Ok(steering) => Some(steering),
+        Err(error) => {
+            notes.push(format!("connections are spread by the kernel, not by CPU: {}", with_causes(&error)));
+            None
+        }
+    }
+}
+
+/// The listeners on one address of the workers that are pinned.
+fn pinned(workers: &[WorkerListeners], address: usize) -> impl Iterator<Item = (u32, std::os::fd::BorrowedFd<'_>)> {
+    workers.iter().filter_map(move |(cpu, listeners)| {
+        let cpu = u32::try_from((*cpu)?).ok()?;
+        Some((cpu, listeners.get(address)?.as_fd()))
+    })
+}
+
+fn load(
+    edge: &Edge,
+    packet_log: u32,
+    plan: &KernelPlan,
+    notes: &mut Vec<String>,
+) -> Result<Option<Kernel>, KernelError> {
+    let mode = match edge.datapath {
+        config::Datapath::Auto => XdpMode::Auto,
+        config::Datapath::Native => XdpMode::Native,
+        config::Datapath::Generic => XdpMode::Generic,
+        config::Datapath::Socket => return Ok(None),
+    };
+    // The configuration has an interface unless the data path is `socket`.
+    let interface = edge.interface.clone().unwrap_or_default();
+    let config = KernelConfig { interface, listen: edge.listen.clone(), mode, log_sample: packet_log };
+    match Kernel::load(&config, plan) {
+        Ok(kernel) => {
+            notes.extend(kernel.failed().iter().map(|(mode, why)| format!("XDP in {mode} mode cannot be used: {why}")));
+            Ok(Some(kernel))
+        }
+        Err(error) if edge.datapath == config::Datapath::Auto => {
+            notes.push(format!("XDP cannot be used: {}", with_causes(&error)));
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,72 @@
+//! What the unit tests of several modules start from.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use rustls::crypto::aws_lc_rs;
+use rustls::sign::CertifiedKey;
+
+use crate::config::{AccessLog, Config, Control, Datapath, Edge, Host, HostName, Log, Store, Upstream, Zone};
+use crate::model::{Change, Position, RuleAction, RuleId, RuleRecord, State, Timestamp, ZoneId};
+use crate::pki::ManagedAuthority;
+use crate::store::{MasterKey, seal_authority};
+
+/// The zone of all hosts.
+pub(crate) const ZONE: &str = "example.com";
+
+/// A host with a self-signed certificate and an upstream on a port where nobody listens.
+pub(crate) fn host(name: &str, mtls: bool) -> Host {
+    let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
+    let key = made.signing_key.serialize_der().try_into().unwrap();
+    let certificate = CertifiedKey::from_der(vec![made.cert.der().clone()], key, &aws_lc_rs::default_provider());
+    Host {
+        name: HostName::parse(name).unwrap(),
+        mtls,
+        certificate: Arc::new(certificate.unwrap()),
+        upstream: Upstream { address: SocketAddr::from(([127, 0, 0, 1], 8080)) },
+        forward_client_cert: false,
+    }
+}
+
+/// A configuration of one zone.
+pub(crate) fn config(hosts: Vec<Host>) -> Config {
+    Config {
+        edge: Edge { listen: Vec::new(), interface: None, datapath: Datapath::Socket, workers: None },
+        control: Control { socket: "unused".into() },
+        store: Store { directory: "unused".into(), master_key: "unused".into() },
+        log: Log { access: AccessLog::Off, packets: 0 },
+        zones: vec![Zone { name: HostName::parse(ZONE).unwrap(), hosts }],
+    }
+}
+
+/// An authority of the zone.
+pub(crate) fn managed_authority() -> ManagedAuthority {
+    ManagedAuthority::generate(ZoneId::of_name(ZONE), ZONE, Timestamp::now().unix_time()).unwrap()
+}
+
+/// Makes `managed` an authority of the zone.
+pub(crate) fn add_authority(managed: &ManagedAuthority) -> Change {
+    Change::AddAuthority(seal_authority(managed, &MasterKey::from_bytes(&[7; 32]).unwrap()).unwrap())
+}
+
+/// A rule that blocks when `expression` is true.
+pub(crate) fn rule(expression: &str) -> Change {
+    let (id, now) = (RuleId::generate(), Timestamp::now());
+    let rule = RuleRecord {
+        id,
+        reference: id.to_string(),
+        version: 1,
+        description: "a rule".to_owned(),
+        expression: expression.to_owned(),
+        action: RuleAction::BLOCK,
+        enabled: true,
+        created: now,
+        modified: now,
+    };
+    Change::AddRule { zone: ZoneId::of_name(ZONE), rule, position: Position::Last }
+}
+
+/// The state after these changes.
+pub(crate) fn state(changes: &[Change]) -> State {
+    State::default().apply(changes).unwrap().state
+}

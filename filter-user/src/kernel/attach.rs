@@ -1,0 +1,143 @@
+//! Attaching the program to the edge's interface.
+
+use std::{fmt, net::SocketAddr, ops::ControlFlow};
+
+use aya::programs::{Xdp, XdpMode};
+use filter_common::maps::PROGRAM_EDGE;
+
+use super::{Changes, Count, KernelError, KernelLog, KernelPlan, Program, error::with_causes, object};
+
+/// How XDP is to be attached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// Native, and generic if the driver cannot.
+    #[default]
+    Auto,
+    /// In the driver.
+    Native,
+    /// Behind the driver, in the kernel's network stack: any interface can, but slower.
+    Generic,
+}
+
+impl Mode {
+    fn attempts(self) -> &'static [AttachedMode] {
+        match self {
+            Self::Auto => &[AttachedMode::Native, AttachedMode::Generic],
+            Self::Native => &[AttachedMode::Native],
+            Self::Generic => &[AttachedMode::Generic],
+        }
+    }
+}
+
+/// How XDP is attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AttachedMode {
+    /// In the driver.
+    Native,
+    /// In the kernel's network stack.
+    Generic,
+}
+
+impl fmt::Display for AttachedMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Native => "native",
+            Self::Generic => "generic",
+        })
+    }
+}
+
+/// Where the packet plane works.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KernelConfig {
+    /// The edge's interface.
+    pub interface: String,
+    /// The addresses it answers for; an unspecified one stands for all that the host has.
+    pub listen: Vec<SocketAddr>,
+    /// How to attach.
+    pub mode: Mode,
+    /// One in so many packets for listen addresses is logged; 0 logs none.
+    pub log_sample: u32,
+}
+
+/// The packet plane at work. Dropping it detaches the program.
+#[derive(Debug)]
+pub struct Kernel {
+    program: Program,
+    interface: String,
+    mode: AttachedMode,
+    failed: Vec<(AttachedMode, String)>,
+}
+
+impl Kernel {
+    /// Loads the program, fills its maps with the plan, and attaches it, in this order: a program in front of an empty host
+    /// table would reset every connection.
+    pub fn load(config: &KernelConfig, plan: &KernelPlan) -> Result<Self, KernelError> {
+        let no_interface = || KernelError::NoInterface { interface: config.interface.clone() };
+        let index = nix::net::if_::if_nametoindex(config.interface.as_str()).map_err(|_| no_interface())?;
+        let mut program = Program::load(&config.listen, config.log_sample)?;
+        program.apply(plan)?;
+        let (mode, failed) = attach(&mut program, index, config)?;
+        Ok(Self { program, interface: config.interface.clone(), mode, failed })
+    }
+
+    /// Brings the maps to what the plan wants. A plan that cannot be applied changes nothing.
+    pub fn apply(&mut self, plan: &KernelPlan) -> Result<Changes, KernelError> {
+        self.program.apply(plan)
+    }
+
+    /// What was counted, in the order of the reasons' numbers.
+    pub fn counters(&self) -> Result<Vec<Count>, KernelError> {
+        self.program.counters()
+    }
+
+    /// How the program is attached.
+    pub fn mode(&self) -> AttachedMode {
+        self.mode
+    }
+
+    /// The modes that were tried before, and why each failed.
+    pub fn failed(&self) -> &[(AttachedMode, String)] {
+        &self.failed
+    }
+
+    /// The interface it is attached to.
+    pub fn interface(&self) -> &str {
+        &self.interface
+    }
+
+    /// Logs one in so many packets for listen addresses from now on; 0 logs none.
+    pub fn set_log_sample(&mut self, log_sample: u32) -> Result<(), KernelError> {
+        self.program.set_log_sample(log_sample)
+    }
+
+    /// The program's debug lines, for whoever is the first to ask.
+    pub fn take_log(&mut self) -> Option<KernelLog> {
+        self.program.take_log()
+    }
+}
+
+fn attach(
+    program: &mut Program,
+    index: u32,
+    config: &KernelConfig,
+) -> Result<(AttachedMode, Vec<(AttachedMode, String)>), KernelError> {
+    let xdp = object::program::<Xdp>(&mut program.ebpf, PROGRAM_EDGE)?;
+    let attempt = |mut failed: Vec<_>, &mode: &AttachedMode| {
+        let flags = match mode {
+            AttachedMode::Native => XdpMode::Driver,
+            AttachedMode::Generic => XdpMode::Skb,
+        };
+        match xdp.attach_to_if_index(index, flags) {
+            Ok(_link) => ControlFlow::Break((mode, failed)),
+            Err(error) => {
+                failed.push((mode, with_causes(&error)));
+                ControlFlow::Continue(failed)
+            }
+        }
+    };
+    match config.mode.attempts().iter().try_fold(Vec::new(), attempt) {
+        ControlFlow::Break(attached) => Ok(attached),
+        ControlFlow::Continue(tried) => Err(KernelError::Attach { interface: config.interface.clone(), tried }),
+    }
+}

@@ -1,0 +1,142 @@
+//! What can go wrong between the daemon and the kernel, in the operator's terms.
+
+use aya::{EbpfError, maps::MapError, programs::ProgramError};
+
+use super::AttachedMode;
+
+/// The packet plane cannot do what was asked. The daemon can always go on in socket mode.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum KernelError {
+    /// The daemon was built without the eBPF object.
+    #[error("this daemon was built without its eBPF program; build it with `cargo xtask build`")]
+    Stub,
+    /// The process may not load eBPF programs.
+    #[error("missing {}: run as root, or grant the capabilities (systemd: AmbientCapabilities=)", .missing.join(", "))]
+    Privilege {
+        /// Names of the capabilities.
+        missing: Vec<&'static str>,
+    },
+    /// The kernel lacks helpers that the program needs.
+    #[error("kernel {release} is too old for the XDP program, which needs 6.1 or newer")]
+    KernelTooOld {
+        /// `uname -r`.
+        release: String,
+    },
+    /// The kernel cannot load the object's maps.
+    #[error("the eBPF object cannot be loaded")]
+    Object(#[source] Box<EbpfError>),
+    /// The kernel refused a program.
+    #[error("the kernel refused the program {program}")]
+    Program {
+        /// Its name in the object.
+        program: &'static str,
+        /// Why; holds the verifier's log if there is one.
+        #[source]
+        source: Box<ProgramError>,
+    },
+    /// The object and the daemon were built from different sources.
+    #[error("the eBPF object has ABI version {object}, the daemon {daemon}; build both with one `cargo xtask build`")]
+    Abi {
+        /// Of the object.
+        object: u32,
+        /// Of the daemon.
+        daemon: u32,
+    },
+    /// The object lacks a map or program that the daemon expects.
+    #[error("the eBPF object has no {what} {name}; build object and daemon with one `cargo xtask build`")]
+    Missing {
+        /// "map" or "program".
+        what: &'static str,
+        /// Its name.
+        name: &'static str,
+    },
+    /// There is no such interface.
+    #[error("there is no network interface {interface:?} in this network namespace; `ip link` lists them")]
+    NoInterface {
+        /// As it was configured.
+        interface: String,
+    },
+    /// No mode that was to be tried could be attached.
+    #[error("XDP cannot be attached to {interface}: {}", list(.tried))]
+    Attach {
+        /// The interface.
+        interface: String,
+        /// What was tried, and why it failed.
+        tried: Vec<(AttachedMode, String)>,
+    },
+    /// The addresses of the host cannot be listed, which a listen address of 0.0.0.0 or :: needs.
+    #[error("the addresses of this host cannot be listed")]
+    Addresses(#[source] std::io::Error),
+    /// More listen addresses than the program can hold.
+    #[error("{count} listen addresses (0.0.0.0 and :: count once for each address of the host); {max} is the limit")]
+    TooManyAddresses {
+        /// How many there are.
+        count: usize,
+        /// How many there may be.
+        max: u32,
+    },
+    /// More hosts than the table can hold.
+    #[error("{count} host names; {max} is the limit of the XDP host table")]
+    TooManyHosts {
+        /// How many there are.
+        count: usize,
+        /// How many there may be.
+        max: u32,
+    },
+    /// A name that cannot be in the host table.
+    #[error("{name:?} is no host name: 1 to 255 bytes, an asterisk only as the whole first label")]
+    HostName {
+        /// As it was configured.
+        name: String,
+    },
+    /// A worker runs on a CPU that connections cannot be steered to.
+    #[error("a worker is pinned to CPU {cpu}; connections can be steered to CPUs below {max}")]
+    Cpu {
+        /// Its number.
+        cpu: u32,
+        /// One more than the highest number.
+        max: u32,
+    },
+    /// A map cannot be read or written.
+    #[error("the map {map} cannot be {operation}")]
+    Map {
+        /// Its name.
+        map: &'static str,
+        /// "read" or "written".
+        operation: &'static str,
+        /// Why.
+        #[source]
+        source: Box<MapError>,
+    },
+}
+
+impl KernelError {
+    pub(super) fn program(program: &'static str) -> impl FnOnce(ProgramError) -> Self {
+        move |source| Self::Program { program, source: Box::new(source) }
+    }
+
+    pub(super) fn reading(map: &'static str) -> impl Fn(MapError) -> Self {
+        move |source| Self::Map { map, operation: "read", source: Box::new(source) }
+    }
+
+    pub(super) fn writing(map: &'static str) -> impl Fn(MapError) -> Self {
+        move |source| Self::Map { map, operation: "written", source: Box::new(source) }
+    }
+}
+
+/// An error with all its causes, in one line: libraries name only the last in what they display.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        line.push_str(": ");
+        line.push_str(&error.to_string());
+        cause = error.source();
+    }
+    line
+}
+
+fn list(tried: &[(AttachedMode, String)]) -> String {
+    tried.iter().map(|(mode, why)| format!("{mode}: {why}")).collect::<Vec<_>>().join("; ")
+}

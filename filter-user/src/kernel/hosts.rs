@@ -1,0 +1,103 @@
+//! Bringing the host table to what a plan wants, with as few writes as possible.
+
+use std::collections::HashMap;
+
+use aya::{
+    Ebpf,
+    maps::{self, MapData},
+};
+use filter_common::{
+    layout::{HostKey, HostValue},
+    maps::{HOSTS, HOSTS_MAX},
+};
+
+use super::{KernelError, KernelPlan};
+
+/// What a plan changed in the host table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Hosts that were added, or whose action is another now.
+    pub written: usize,
+    /// Hosts that are gone.
+    pub removed: usize,
+}
+
+/// The host table and what it holds, so that nothing has to be read back to know what to write.
+pub(super) struct Hosts {
+    map: maps::HashMap<MapData, HostKey, HostValue>,
+    content: HashMap<HostKey, HostValue>,
+}
+
+impl Hosts {
+    pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self, KernelError> {
+        let map = ebpf.take_map(HOSTS).ok_or(KernelError::Missing { what: "map", name: HOSTS })?;
+        let map = maps::HashMap::try_from(map).map_err(KernelError::reading(HOSTS))?;
+        Ok(Self { map, content: HashMap::new() })
+    }
+
+    /// Writes what differs from the plan. Hosts are added before others are removed, so a renamed host is never gone.
+    ///
+    /// # Errors
+    ///
+    /// A plan with a bad name or too many hosts changes nothing.
+    pub(super) fn apply(&mut self, plan: &KernelPlan) -> Result<Changes, KernelError> {
+        let wanted = wanted(plan)?;
+        let mut changes = Changes::default();
+        let differs = |(key, value): &(&HostKey, &HostValue)| self.content.get(key) != Some(value);
+        let write: Vec<_> = wanted.iter().filter(differs).map(|(key, value)| (*key, *value)).collect();
+        for (key, value) in write {
+            // A full table may have room once what is not wanted is gone.
+            if self.content.len() >= HOSTS_MAX as usize {
+                changes.removed += self.retain(&wanted)?;
+            }
+            self.map.insert(key, value, 0).map_err(KernelError::writing(HOSTS))?;
+            self.content.insert(key, value);
+            changes.written += 1;
+        }
+        changes.removed += self.retain(&wanted)?;
+        Ok(changes)
+    }
+
+    fn retain(&mut self, wanted: &HashMap<HostKey, HostValue>) -> Result<usize, KernelError> {
+        let gone: Vec<_> = self.content.keys().filter(|key| !wanted.contains_key(key)).copied().collect();
+        for key in &gone {
+            self.map.remove(key).map_err(KernelError::writing(HOSTS))?;
+            self.content.remove(key);
+        }
+        Ok(gone.len())
+    }
+}
+
+fn wanted(plan: &KernelPlan) -> Result<HashMap<HostKey, HostValue>, KernelError> {
+    if plan.hosts.len() > HOSTS_MAX as usize {
+        return Err(KernelError::TooManyHosts { count: plan.hosts.len(), max: HOSTS_MAX });
+    }
+    let entry = |(name, &action): (&String, _)| match HostKey::new(name) {
+        Some(key) => Ok((key, HostValue::from(action))),
+        None => Err(KernelError::HostName { name: name.clone() }),
+    };
+    plan.hosts.iter().map(entry).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_names_up_to_65536_hosts() {
+        let names = |count: u32| (0..count).map(|n| format!("h{n}.example"));
+        assert!(wanted(&KernelPlan::terminating(names(HOSTS_MAX))).is_ok());
+        assert!(matches!(
+            wanted(&KernelPlan::terminating(names(HOSTS_MAX + 1))),
+            Err(KernelError::TooManyHosts { count: 65_537, max: 65_536 })
+        ));
+    }
+
+    #[test]
+    fn a_plan_with_a_bad_name_is_refused_by_name() {
+        for name in ["", "*", "a.*.b", &"a".repeat(256)] {
+            let error = wanted(&KernelPlan::terminating(["good.example", name])).unwrap_err();
+            assert!(matches!(error, KernelError::HostName { name: ref bad } if bad == name), "{error}");
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! The addresses that the packet plane looks at.
+
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, SocketAddr},
+};
+
+use aya::{Ebpf, maps};
+use filter_common::{
+    layout::{ListenKey, ListenValue},
+    maps::{LISTEN, LISTEN_MAX},
+};
+
+use super::KernelError;
+
+/// The key of an address.
+pub(super) fn key(address: SocketAddr) -> ListenKey {
+    let octets = match address.ip() {
+        IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
+        IpAddr::V6(v6) => v6.octets(),
+    };
+    ListenKey { address: octets, port: address.port().to_be_bytes(), padding: [0; 2] }
+}
+
+/// Writes the listen addresses.
+///
+/// An unspecified address stands for those that the host has now: packets that this host only forwards are none of the
+/// filter's business. An address that the host gets later is served by the workers, without the packet plane in front.
+pub(super) fn fill(ebpf: &mut Ebpf, addresses: &[SocketAddr]) -> Result<(), KernelError> {
+    let addresses = expand(addresses, &local_addresses()?);
+    if addresses.len() > LISTEN_MAX as usize {
+        return Err(KernelError::TooManyAddresses { count: addresses.len(), max: LISTEN_MAX });
+    }
+    let map = ebpf.map_mut(LISTEN).ok_or(KernelError::Missing { what: "map", name: LISTEN })?;
+    let mut map = maps::HashMap::<_, ListenKey, ListenValue>::try_from(map).map_err(KernelError::reading(LISTEN))?;
+    for address in addresses {
+        map.insert(key(address), ListenValue { flags: 0 }, 0).map_err(KernelError::writing(LISTEN))?;
+    }
+    Ok(())
+}
+
+fn expand(addresses: &[SocketAddr], local: &[IpAddr]) -> BTreeSet<SocketAddr> {
+    let each = |&address: &SocketAddr| -> Vec<SocketAddr> {
+        if !address.ip().is_unspecified() {
+            return vec![address];
+        }
+        // A socket on :: takes IPv4 as well.
+        local
+            .iter()
+            .filter(|ip| address.is_ipv6() || ip.is_ipv4())
+            .map(|&ip| SocketAddr::new(ip, address.port()))
+            .collect()
+    };
+    addresses.iter().flat_map(each).collect()
+}
+
+fn local_addresses() -> Result<Vec<IpAddr>, KernelError> {
+    let interfaces = nix::ifaddrs::getifaddrs().map_err(|errno| KernelError::Addresses(errno.into()))?;
+    let ip = |address: nix::sys::socket::SockaddrStorage| {
+        let v4 = address.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
+        v4.or_else(|| address.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip())))
+    };
+    Ok(interfaces.filter_map(|interface| interface.address.and_then(ip)).filter(|ip| !ip.is_loopback()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unspecified_addresses_stand_for_those_of_the_host() {
+        let local = ["192.0.2.1".parse().unwrap(), "2001:db8::1".parse().unwrap()];
+        for (listen, expected) in [
+            ("0.0.0.0:443", &["192.0.2.1:443"][..]),
+            ("[::]:443", &["192.0.2.1:443", "[2001:db8::1]:443"]),
+            ("198.51.100.7:8443", &["198.51.100.7:8443"]),
+        ] {
+            let expanded = expand(&[listen.parse().unwrap()], &local);
+            assert_eq!(expanded, expected.iter().map(|address| address.parse().unwrap()).collect(), "{listen}");
+        }
+    }
+
+    #[test]
+    fn keys_are_in_network_order() {
+        let v4 = key("192.0.2.1:443".parse().unwrap());
+        assert_eq!(v4.address, [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 192, 0, 2, 1]);
+        assert_eq!(v4.port, [1, 187]);
+        let v6 = key("[2001:db8::1]:443".parse().unwrap());
+        assert_eq!(v6.address, [0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
+    }
+}

@@ -1,0 +1,30 @@
+//! The packet plane as userspace sees it: loading, attaching, filling maps, reading counters. Only this module names aya.
+//!
+//! * [`Kernel`] is the XDP program attached to the edge's interface. Maps are filled before it is attached, and it is
+//!   detached when the value is dropped.
+//! * [`Program`] is the same program loaded but not attached: what [`Kernel`] is made of, and what packet tests run.
+//! * [`Steering`] gives new connections to the worker of the CPU that handles them. It needs privilege, but no XDP, and works
+//!   in socket mode too.
+//! * [`KernelPlan`] is what a snapshot wants the maps to hold.
+
+mod attach;
+mod error;
+mod host;
+mod hosts;
+mod listen;
+mod log;
+mod object;
+mod plan;
+mod program;
+mod steering;
+
+pub(crate) use self::error::with_causes;
+pub use self::{
+    attach::{AttachedMode, Kernel, KernelConfig, Mode},
+    error::KernelError,
+    hosts::Changes,
+    log::KernelLog,
+    plan::{HostAction, KernelPlan},
+    program::{Count, Program, Run},
+    steering::{Group, Steering},
+};

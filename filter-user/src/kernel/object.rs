@@ -1,0 +1,38 @@
+//! The embedded eBPF object.
+
+use aya::{Ebpf, programs::Program};
+use filter_common::ABI_VERSION;
+
+use super::{KernelError, program};
+
+/// What `build.rs` embedded: the object, or the stub.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/filter-ebpf.o"));
+
+/// What the stub starts with; `build.rs` writes it.
+const STUB_MARKER: &[u8] = b"mtls-filter stub: no eBPF";
+
+/// Creates the object's maps; its programs are loaded one by one.
+pub(super) fn load() -> Result<Ebpf, KernelError> {
+    if OBJECT.starts_with(STUB_MARKER) {
+        return Err(KernelError::Stub);
+    }
+    let mut ebpf = Ebpf::load(OBJECT).map_err(|source| KernelError::Object(Box::new(source)))?;
+    check_abi(&mut ebpf)?;
+    Ok(ebpf)
+}
+
+/// A program of the object by its name and type.
+pub(super) fn program<'a, P>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut P, KernelError>
+where
+    &'a mut P: TryFrom<&'a mut Program>,
+{
+    ebpf.program_mut(name)
+        .and_then(|program| program.try_into().ok())
+        .ok_or(KernelError::Missing { what: "program", name })
+}
+
+/// Asks the object for the ABI it was compiled with, by running the program that returns it.
+fn check_abi(ebpf: &mut Ebpf) -> Result<(), KernelError> {
+    let object = program::abi_version(ebpf)?;
+    if object == ABI_VERSION { Ok(()) } else { Err(KernelError::Abi { object, daemon: ABI_VERSION }) }
+}

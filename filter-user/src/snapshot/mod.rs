@@ -1,0 +1,90 @@
+//! Everything that the workers decide by, compiled from the configuration and the desired state.
+//!
+//! A [`Snapshot`] is immutable. A change makes a new one; [`Publisher`] puts it in force everywhere, in an order in which a crash costs
+//! speed and never safety.
+
+mod compile;
+mod publish;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use filter_rules::RuleSet;
+use rustls::ServerConfig;
+use rustls::sign::CertifiedKey;
+
+pub use compile::{CompileError, compile, is_mtls};
+pub use publish::{PublishError, Publisher};
+
+use crate::config::Upstream;
+use crate::model::{AuthorityId, ZoneId};
+use crate::pki::TrustAnchors;
+
+/// What the workers decide by.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// Revision of the store that it was compiled from.
+    pub generation: u64,
+    /// The zones, in the order of the configuration.
+    pub zones: Vec<ZonePolicy>,
+    /// The hosts by name; wildcards by their `*.` name.
+    hosts: HashMap<Box<str>, Arc<HostPolicy>>,
+}
+
+/// A zone as workers see it.
+#[derive(Debug)]
+pub struct ZonePolicy {
+    /// Its id.
+    pub id: ZoneId,
+    /// The domain.
+    pub name: Box<str>,
+    /// Its rules.
+    pub rules: RuleSet,
+}
+
+/// A host as workers see it.
+#[derive(Debug)]
+pub struct HostPolicy {
+    /// Position of its zone in [`Snapshot::zones`].
+    pub zone: usize,
+    /// Certificate, protocol versions, and whether a client certificate is asked for.
+    pub tls: Arc<ServerConfig>,
+    /// The CAs whose certificates count on this host; `None` if it asks for none.
+    pub anchors: Option<TrustAnchors>,
+    /// The ids of those CAs.
+    authorities: Box<[AuthorityId]>,
+    /// The certificate of `tls`.
+    certificate: Arc<CertifiedKey>,
+    /// Where permitted requests go.
+    pub upstream: Upstream,
+    /// Whether they carry the client's certificate (RFC 9440).
+    pub forward_client_cert: bool,
+}
+
+impl HostPolicy {
+    /// Whether the same CAs count on both hosts, so that a certificate that was judged for one need not be judged for the other.
+    pub fn trusts_as(&self, other: &Self) -> bool {
+        self.authorities == other.authorities
+    }
+}
+
+impl Snapshot {
+    /// The host of a lower-case name: by its own entry, else by the wildcard of its parent. A wildcard stands for one label, and never
+    /// lends its settings to a name that has an entry.
+    pub fn host(&self, name: &str) -> Option<&Arc<HostPolicy>> {
+        self.hosts.get(name).or_else(|| {
+            let (label, parent) = name.split_once('.')?;
+            if label.is_empty() || label == "*" {
+                return None;
+            }
+            self.hosts.get(format!("*.{parent}").as_str())
+        })
+    }
+
+    /// The names of the hosts, wildcards as `*.` names.
+    pub fn host_names(&self) -> impl Iterator<Item = &str> {
+        self.hosts.keys().map(|name| &**name)
+    }
+}

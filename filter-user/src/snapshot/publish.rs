@@ -1,0 +1,67 @@
+//! Puts a snapshot in force: *protect* first, then the workers, then *relax*.
+//!
+//! Whatever the new rules forbid is taken off the fast path before the workers change, and whatever they allow is put on it after. A
+//! crash between two steps leaves a host that is slower than it must be, never one that is more open.
+
+use std::sync::Arc;
+
+use thiserror::Error;
+
+use super::Snapshot;
+use crate::datapath::Datapath;
+use crate::worker::{Worker, WorkerError};
+
+/// Why a snapshot is not in force everywhere. What could be put in force is; asking again is safe.
+#[derive(Debug, Error)]
+pub enum PublishError {
+    /// A worker did not take it.
+    #[error(transparent)]
+    Worker(#[from] WorkerError),
+}
+
+/// What a snapshot is published to.
+#[derive(Debug)]
+pub struct Publisher {
+    workers: Vec<Worker>,
+    datapath: Datapath,
+}
+
+impl Publisher {
+    /// Publishes to these workers, and to the XDP maps if there are any.
+    pub fn new(workers: Vec<Worker>, datapath: Datapath) -> Self {
+        Self { workers, datapath }
+    }
+
+    /// The workers.
+    pub fn workers(&self) -> &[Worker] {
+        &self.workers
+    }
+
+    /// How packets reach the workers.
+    pub fn datapath(&self) -> &Datapath {
+        &self.datapath
+    }
+
+    /// Puts `snapshot` in force; returns when no decision by an older one can come any more.
+    ///
+    /// # Errors
+    /// When a worker or the kernel did not take it.
+    pub async fn publish(&self, snapshot: &Arc<Snapshot>) -> Result<(), PublishError> {
+        // While every host is terminated, the set of hosts is that of the configuration and the maps are written once, at the start.
+        for worker in &self.workers {
+            worker.publish(snapshot.clone()).await?;
+        }
+        Ok(())
+    }
+
+    /// Returns when every decision is younger than the call.
+    ///
+    /// # Errors
+    /// When a worker is gone or stuck.
+    pub async fn fence(&self) -> Result<(), PublishError> {
+        for worker in &self.workers {
+            worker.fence().await?;
+        }
+        Ok(())
+    }
+}

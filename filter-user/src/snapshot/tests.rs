@@ -1,0 +1,87 @@
+//! Behaviour of compiling.
+
+use std::sync::Arc;
+
+use super::{CompileError, Snapshot, compile};
+use crate::config::Config;
+use crate::fixtures::{ZONE, add_authority, config, host, managed_authority, rule, state};
+use crate::model::{AssociationRecord, Change, State, ZoneId};
+
+fn authority() -> Change {
+    add_authority(&managed_authority())
+}
+
+fn compiled(config: &Config, state: &State, previous: Option<&Snapshot>) -> Snapshot {
+    compile(config, state, 1, previous).unwrap()
+}
+
+#[test]
+fn the_longest_match_names_the_host_and_a_wildcard_is_one_label() {
+    let config = config(vec![host("*.example.com", true), host("www.example.com", false)]);
+    let snapshot = compiled(&config, &state(&[authority()]), None);
+    for (name, mtls) in [
+        ("www.example.com", Some(false)),
+        ("api.example.com", Some(true)),
+        ("a.b.example.com", None),
+        ("example.com", None),
+        (".example.com", None),
+        ("*.example.com", Some(true)),
+        ("", None),
+    ] {
+        assert_eq!(snapshot.host(name).map(|host| host.anchors.is_some()), mtls, "{name}");
+    }
+}
+
+#[test]
+fn a_host_asks_for_certificates_by_configuration_or_by_association() {
+    let config = config(vec![host("a.example.com", true), host("b.example.com", false)]);
+    let associate = Change::SetAssociation(AssociationRecord {
+        zone: ZoneId::of_name(ZONE),
+        authority: None,
+        hostnames: vec!["b.example.com".to_owned()],
+    });
+    for (changes, expected) in [(vec![authority()], [true, false]), (vec![authority(), associate], [true, true])] {
+        let snapshot = compiled(&config, &state(&changes), None);
+        let asks = ["a.example.com", "b.example.com"].map(|name| snapshot.host(name).unwrap().anchors.is_some());
+        assert_eq!(asks, expected);
+    }
+}
+
+#[test]
+fn what_did_not_change_is_shared_with_the_snapshot_before() {
+    let config = config(vec![host("a.example.com", true)]);
+    let before = state(&[authority()]);
+    let first = compiled(&config, &before, None);
+    let with_rule = before.apply(&[rule("ssl")]).unwrap().state;
+    let second = compiled(&config, &with_rule, Some(&first));
+    let tls = |snapshot: &Snapshot| snapshot.host("a.example.com").unwrap().tls.clone();
+    assert!(Arc::ptr_eq(&tls(&first), &tls(&second)), "a rule does not change TLS");
+    let with_authority = with_rule.apply(&[authority()]).unwrap().state;
+    let third = compiled(&config, &with_authority, Some(&second));
+    assert!(!Arc::ptr_eq(&tls(&second), &tls(&third)), "another authority is announced in the handshake");
+    let [second, third] = [second, third].map(|snapshot| snapshot.host("a.example.com").unwrap().clone());
+    assert!(!third.trusts_as(&second), "certificates are judged again");
+}
+
+#[test]
+fn no_session_outlives_its_connection() {
+    let config = config(vec![host("a.example.com", true), host("b.example.com", false)]);
+    let snapshot = compiled(&config, &state(&[authority()]), None);
+    for name in ["a.example.com", "b.example.com"] {
+        let tls = &snapshot.host(name).unwrap().tls;
+        assert_eq!((tls.send_tls13_tickets, tls.ticketer.enabled()), (0, false), "{name}");
+        assert!(!tls.session_storage.can_cache(), "{name}");
+        assert_eq!(tls.max_early_data_size, 0, "{name}");
+    }
+}
+
+#[test]
+fn rules_that_do_not_compile_are_refused_with_the_zone_and_the_place() {
+    let config = config(vec![host("a.example.com", true)]);
+    let broken = state(&[authority(), rule("ssl"), rule("http.host == 1")]);
+    let error = compile(&config, &broken, 1, None).unwrap_err();
+    assert!(matches!(error, CompileError::Rules { .. }));
+    let message = error.to_string();
+    assert!(message.starts_with("the rules of example.com cannot be deployed:\nrule 2 ("), "{message}");
+    assert!(message.contains("Filter parsing error (1:14):"), "{message}");
+}

@@ -1,0 +1,57 @@
+//! What all connections of one worker share. One thread owns it; nothing here is locked.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use filter_rules::RuleSet;
+use tokio::sync::watch;
+
+use super::ray::RayIds;
+use super::upstream::Upstreams;
+use crate::pki::ChainCache;
+use crate::revocation::RevocationReader;
+use crate::snapshot::Snapshot;
+use crate::telemetry::{AccessLog, Counters};
+
+/// What all connections of one worker share.
+pub(super) struct Context {
+    /// Number of the worker, from 0.
+    pub(super) index: usize,
+    /// The hosts and rules in force.
+    pub(super) in_force: RefCell<InForce>,
+    /// This worker's view of the revoked certificates.
+    pub(super) revocations: RevocationReader,
+    /// Client chains that were judged before.
+    pub(super) chains: RefCell<ChainCache>,
+    /// Connections to upstreams.
+    pub(super) upstreams: Upstreams,
+    /// What this worker counts.
+    pub(super) counters: Arc<Counters>,
+    /// Where requests are written down.
+    pub(super) access: AccessLog,
+    /// Names for requests.
+    pub(super) rays: RayIds,
+    /// True once the daemon is to stop: connections end after the request they serve.
+    pub(super) draining: watch::Receiver<bool>,
+}
+
+/// The hosts and rules that a worker decides by.
+pub(super) struct InForce {
+    /// The snapshot that all workers share. Each holds a handle of its own, so that reading it touches no line of another core.
+    pub(super) snapshot: Arc<Snapshot>,
+    /// The rules of each zone of the snapshot: a clone of the worker's own, because the search caches of regular expressions are
+    /// behind a lock that nobody else then takes.
+    rules: Vec<RuleSet>,
+}
+
+impl InForce {
+    pub(super) fn new(snapshot: Arc<Snapshot>) -> Self {
+        let rules = snapshot.zones.iter().map(|zone| zone.rules.clone()).collect();
+        Self { snapshot, rules }
+    }
+
+    /// The rules of the zone at this position of the snapshot.
+    pub(super) fn rules(&self, zone: usize) -> Option<&RuleSet> {
+        self.rules.get(zone)
+    }
+}

@@ -1,0 +1,227 @@
+//! Behaviour of a worker: real sockets, real TLS, a real upstream, all on loopback.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt, Empty, Full};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use rustls::{ClientConfig, RootCertStore};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio_rustls::TlsConnector;
+
+use super::{Spawn, Worker, bind_listener};
+use crate::config::Config;
+use crate::fixtures::{add_authority, config, host, managed_authority, rule, state};
+use crate::model::{CertificateRecord, State, SubjectParts, Timestamp};
+use crate::pki::{CertificateRequest, ManagedAuthority, Validity};
+use crate::revocation::RevocationSet;
+use crate::snapshot::compile;
+use crate::telemetry::{AccessLog, Reason};
+
+const HOST: &str = "api.example.com";
+const MTLS_RULE: &str =
+    r#"http.host == "api.example.com" and (not cf.tls_client_auth.cert_verified or cf.tls_client_auth.cert_revoked)"#;
+
+/// A worker that serves [`HOST`], and its upstream.
+struct Fixture {
+    worker: Worker,
+    address: SocketAddr,
+    config: Config,
+    state: State,
+    authority: ManagedAuthority,
+    revocations: RevocationSet,
+    generation: u64,
+    _drain: watch::Sender<bool>,
+}
+
+/// A client certificate with its key.
+struct Identity {
+    record: CertificateRecord,
+    key: PrivateKeyDer<'static>,
+}
+
+/// An upstream that answers every request with the names of its header fields.
+async fn upstream() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let service = service_fn(|request: Request<Incoming>| async move {
+                let names: Vec<_> = request.headers().keys().map(|name| name.as_str().to_owned()).collect();
+                Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(names.join(" ")))))
+            });
+            tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+        }
+    });
+    address
+}
+
+impl Fixture {
+    async fn new(rules: &[&str]) -> Self {
+        let mut host = host(HOST, true);
+        host.upstream.address = upstream().await;
+        let config = config(vec![host]);
+        let authority = managed_authority();
+        let changes: Vec<_> =
+            [add_authority(&authority)].into_iter().chain(rules.iter().map(|expression| rule(expression))).collect();
+        let state = state(&changes);
+        let revocations = RevocationSet::new();
+        let listener = bind_listener("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let (drain, draining) = watch::channel(false);
+        let (worker, _thread) = Worker::spawn(Spawn {
+            index: 0,
+            cpu: None,
+            listeners: vec![listener],
+            snapshot: Arc::new(compile(&config, &state, 1, None).unwrap()),
+            revocations: revocations.reader(),
+            access: AccessLog::off(),
+            draining,
+        })
+        .unwrap();
+        Self { worker, address, config, state, authority, revocations, generation: 1, _drain: drain }
+    }
+
+    fn identity(&self) -> Identity {
+        let (request, key) = CertificateRequest::with_new_key(SubjectParts::default()).unwrap();
+        let now = Timestamp::now().unix_time();
+        let record = self.authority.issue(&request, Validity::days(1).unwrap(), now).unwrap();
+        Identity { record, key: key.der().into() }
+    }
+
+    async fn deploy(&mut self, expression: &str) {
+        self.state = self.state.apply(&[rule(expression)]).unwrap().state;
+        self.generation += 1;
+        let snapshot = compile(&self.config, &self.state, self.generation, None).unwrap();
+        self.worker.publish(Arc::new(snapshot)).await.unwrap();
+    }
+
+    /// How often `reason` was counted. A worker counts a connection in the poll that closes it, so a fence after the end of the
+    /// connection comes after the count.
+    async fn counted(&self, reason: Reason) -> u64 {
+        self.worker.fence().await.unwrap();
+        self.worker.counters().of(reason)
+    }
+
+    async fn connect(&self, sni: &str, identity: Option<&Identity>) -> std::io::Result<Client> {
+        let mut roots = RootCertStore::empty();
+        let (_, host) = self.config.hosts().next().unwrap();
+        roots.add(host.certificate.cert[0].clone()).unwrap();
+        let builder = ClientConfig::builder().with_root_certificates(roots);
+        let tls = match identity {
+            Some(Identity { record, key }) => {
+                let chain = vec![CertificateDer::from_pem_slice(record.certificate.as_bytes()).unwrap()];
+                builder.with_client_auth_cert(chain, key.clone_key()).unwrap()
+            }
+            None => builder.with_no_client_auth(),
+        };
+        let stream = TcpStream::connect(self.address).await?;
+        let name = ServerName::try_from(sni.to_owned()).unwrap();
+        let stream = TlsConnector::from(Arc::new(tls)).connect(name, stream).await?;
+        let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+        tokio::spawn(connection);
+        Ok(Client(sender))
+    }
+}
+
+struct Client(hyper::client::conn::http1::SendRequest<Empty<Bytes>>);
+
+impl Client {
+    async fn get(&mut self, host: &str) -> (StatusCode, String) {
+        let request = Request::get("/").header("host", host).header("cf_cert_verified", "true");
+        self.0.ready().await.unwrap();
+        let response = self.0.send_request(request.body(Empty::new()).unwrap()).await.unwrap();
+        let status = response.status();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        (status, String::from_utf8_lossy(&body).into_owned())
+    }
+}
+
+#[tokio::test]
+async fn only_a_verified_certificate_gets_past_the_rule() {
+    let fixture = Fixture::new(&[MTLS_RULE]).await;
+    let other = Fixture::new(&[]).await;
+    let (mine, foreign) = (fixture.identity(), other.identity());
+    for (identity, expected) in
+        [(None, StatusCode::FORBIDDEN), (Some(&mine), StatusCode::OK), (Some(&foreign), StatusCode::FORBIDDEN)]
+    {
+        let (status, _) = fixture.connect(HOST, identity).await.unwrap().get(HOST).await;
+        assert_eq!(status, expected);
+    }
+    assert_eq!((fixture.counted(Reason::Blocked).await, fixture.counted(Reason::Proxied).await), (2, 1));
+}
+
+#[tokio::test]
+async fn a_revocation_and_its_end_hold_for_an_open_connection() {
+    let fixture = Fixture::new(&[MTLS_RULE]).await;
+    let identity = fixture.identity();
+    let mut client = fixture.connect(HOST, Some(&identity)).await.unwrap();
+    assert_eq!(client.get(HOST).await.0, StatusCode::OK);
+    fixture.revocations.insert(identity.record.revocation_key);
+    assert_eq!(client.get(HOST).await.0, StatusCode::FORBIDDEN);
+    fixture.revocations.remove(&identity.record.revocation_key);
+    assert_eq!(client.get(HOST).await.0, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_published_rule_holds_for_an_open_connection() {
+    let mut fixture = Fixture::new(&[]).await;
+    let mut client = fixture.connect(HOST, None).await.unwrap();
+    assert_eq!(client.get(HOST).await.0, StatusCode::OK);
+    fixture.deploy(MTLS_RULE).await;
+    assert_eq!(fixture.worker.counters().generation(), 2);
+    assert_eq!(client.get(HOST).await.0, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn the_host_of_a_request_is_the_host_of_its_connection() {
+    let fixture = Fixture::new(&[]).await;
+    for (host, expected) in [
+        ("API.example.com:443", StatusCode::OK),
+        ("api.example.com.", StatusCode::OK),
+        ("www.example.com", StatusCode::MISDIRECTED_REQUEST),
+        ("api.example.com/", StatusCode::BAD_REQUEST),
+        ("", StatusCode::BAD_REQUEST),
+    ] {
+        let (status, _) = fixture.connect(HOST, None).await.unwrap().get(host).await;
+        assert_eq!(status, expected, "{host:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_upstream_sees_no_forged_names() {
+    let fixture = Fixture::new(&[]).await;
+    let (_, names) = fixture.connect(HOST, None).await.unwrap().get(HOST).await;
+    let mut names: Vec<_> = names.split(' ').collect();
+    names.sort_unstable();
+    assert_eq!(names, ["host", "x-forwarded-for", "x-forwarded-proto", "x-ray-id"]);
+}
+
+#[tokio::test]
+async fn an_unknown_name_is_refused_before_any_certificate_is_shown() {
+    let fixture = Fixture::new(&[]).await;
+    let error = fixture.connect("other.example.com", None).await.err().unwrap();
+    assert!(error.to_string().contains("UnrecognisedName"), "{error}");
+    assert_eq!(fixture.counted(Reason::UnknownHost).await, 1);
+}
+
+#[tokio::test]
+async fn a_client_that_speaks_no_tls_is_closed() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let fixture = Fixture::new(&[]).await;
+    let mut stream = TcpStream::connect(fixture.address).await.unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: api.example.com\r\n\r\n").await.unwrap();
+    let mut answer = Vec::new();
+    // The end may come as a reset, since the worker has not read what follows the first bytes.
+    let _ = stream.read_to_end(&mut answer).await;
+    assert!(answer.is_empty(), "{answer:?}");
+    assert_eq!(fixture.counted(Reason::NotTls).await, 1);
+}

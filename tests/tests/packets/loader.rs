@@ -1,0 +1,90 @@
+//! Attaching to an interface of a network namespace of the test's own.
+
+use std::{net::SocketAddr, process::Command, thread};
+
+use filter_user::kernel::{AttachedMode, Kernel, KernelConfig, KernelError, KernelPlan, Mode, Program};
+
+use crate::frame::EDGE_V4;
+
+/// Runs `test` on a thread in a new network namespace, which goes when the thread does.
+pub(crate) fn in_namespace(test: impl FnOnce() + Send + 'static) {
+    let thread = thread::spawn(|| {
+        nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET).expect("a network namespace needs root");
+        test();
+    });
+    if let Err(panic) = thread.join() {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+pub(crate) fn ip(arguments: &str) -> String {
+    let output = Command::new("ip").args(arguments.split(' ')).output().expect("iproute2");
+    assert!(output.status.success(), "ip {arguments}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn config(interface: &str, mode: Mode) -> KernelConfig {
+    KernelConfig { interface: interface.to_owned(), listen: vec![EDGE_V4.parse().unwrap()], mode, log_sample: 0 }
+}
+
+#[test]
+fn auto_is_native_where_the_driver_can_and_dropping_detaches() {
+    in_namespace(|| {
+        ip("link add edge type veth peer name client");
+        let kernel = Kernel::load(&config("edge", Mode::Auto), &KernelPlan::default()).unwrap();
+        assert_eq!((kernel.mode(), kernel.failed().len()), (AttachedMode::Native, 0));
+        assert!(ip("link show edge").contains(" xdp "), "{}", ip("link show edge"));
+        drop(kernel);
+        assert!(!ip("link show edge").contains("xdp"));
+    });
+}
+
+#[test]
+fn auto_is_generic_where_the_driver_cannot_and_says_why() {
+    in_namespace(|| {
+        ip("link add edge type bridge");
+        let kernel = Kernel::load(&config("edge", Mode::Auto), &KernelPlan::default()).unwrap();
+        assert_eq!(kernel.mode(), AttachedMode::Generic);
+        assert!(
+            matches!(kernel.failed(), [(AttachedMode::Native, why)] if why.contains("not supported")),
+            "{kernel:?}"
+        );
+        assert!(ip("link show edge").contains("xdpgeneric"));
+    });
+}
+
+#[test]
+fn native_alone_fails_where_the_driver_cannot() {
+    in_namespace(|| {
+        ip("link add edge type bridge");
+        let error = Kernel::load(&config("edge", Mode::Native), &KernelPlan::default()).unwrap_err();
+        assert!(matches!(&error, KernelError::Attach { tried, .. } if tried.len() == 1), "{error}");
+        assert!(!ip("link show edge").contains("xdp"));
+    });
+}
+
+#[test]
+fn a_missing_interface_is_named() {
+    in_namespace(|| {
+        let error = Kernel::load(&config("nowhere0", Mode::Auto), &KernelPlan::default()).unwrap_err();
+        assert!(matches!(&error, KernelError::NoInterface { interface } if interface == "nowhere0"), "{error}");
+    });
+}
+
+#[test]
+fn a_plan_that_cannot_be_applied_attaches_nothing() {
+    in_namespace(|| {
+        ip("link add edge type veth peer name client");
+        let error = Kernel::load(&config("edge", Mode::Auto), &KernelPlan::terminating(["*"])).unwrap_err();
+        assert!(matches!(error, KernelError::HostName { .. }), "{error}");
+        assert!(!ip("link show edge").contains("xdp"));
+    });
+}
+
+#[test]
+fn as_many_addresses_as_the_limit_can_be_listened_on() {
+    let addresses = |count: u16| (1..=count).map(|port| SocketAddr::from(([192, 0, 2, 1], port))).collect::<Vec<_>>();
+    Program::load(&addresses(64), 0).unwrap();
+    let error = Program::load(&addresses(65), 0).unwrap_err();
+    assert!(matches!(error, KernelError::TooManyAddresses { count: 65, max: 64 }), "{error}");
+}

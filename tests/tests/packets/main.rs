@@ -1,0 +1,18 @@
+//! The packet plane as a table of packets, run in the kernel (`BPF_PROG_TEST_RUN`), and what surrounds it: loading, attaching,
+//! choosing workers. Needs root and a daemon library that was built with the eBPF object (`cargo xtask test`).
+#![forbid(unsafe_code)]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that meets what it does not expect should panic"
+)]
+
+mod corpus;
+mod differential;
+mod frame;
+mod hosts;
+mod link;
+mod loader;
+mod plane;
+mod steering;
+mod table;
