@@ -24,7 +24,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     // A release build takes minutes longer and shows the same table.
     let artifacts = build::build(Profile::Dev)?;
     say("building the demo");
-    loudly(artifacts.cargo("build").args(["--package", "filter-tests", "--bin", "mtls-filter-demo"]))?;
+    loudly(artifacts.cargo("build").args(["--bin", "mtls-filter-demo"]))?;
     let program = artifacts.mtls_filter.with_file_name("mtls-filter-demo");
     let mut demo = match lab::runner()? {
         None => Command::new(program),

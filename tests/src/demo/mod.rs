@@ -4,7 +4,7 @@ mod scenes;
 mod table;
 
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Result, bail};
 use clap::Parser;
@@ -40,7 +40,7 @@ pub fn run(options: &Options) -> Result<()> {
     };
     let hosts = [Host::mtls(API).upstream(upstream), Host::plain(WWW).upstream(upstream)];
     let mut lab = Setup::new(options.datapath).hosts(hosts).start()?;
-    let expired = lab.expiring_certificate("late", Duration::from_secs(1))?;
+    let expired = lab.certificate_expiring_at("late", SystemTime::now() - Duration::from_secs(60 * 60))?;
     let datapath = lab.filter.status()?.datapath()?;
     println!(
         "client {CLIENT_IPV4} ── edge {EDGE_IPV4} (mtls-filter, datapath {datapath}) ── origin {ORIGIN_IPV4} ({upstream:?})\n"

@@ -32,7 +32,7 @@ fn plain_rule(lab: &Lab, expired: &ClientCertificate, table: &mut Table<'_>) -> 
     table.row("curl", "certificate of another authority", &BLOCKED, || {
         Ok(lab.curl(API).certificate(&foreign).run()?.outcome)
     });
-    table.row("curl", "certificate that has expired", &BLOCKED, || {
+    table.row("curl", "certificate that expired an hour ago", &BLOCKED, || {
         Ok(lab.curl(API).certificate(expired).run()?.outcome)
     });
     Table::operator("mtls-filter cert revoke <alice>");

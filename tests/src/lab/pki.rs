@@ -127,25 +127,26 @@ impl Authority {
     }
 }
 
-/// Issues a certificate by the authority of a filter's zone, `validity` long from now on, which the filter's own commands count in
-/// whole days. This is what the filter would have issued so many hours ago. Nobody else may have the store open.
+/// Issues a certificate that expires at a moment of choice, by the authority of a filter's zone. The filter's own commands count in
+/// whole days; this is what they would have issued one day before that moment. Nobody else may have the store open.
 pub(super) fn issue_by_zone(
     store: &Path,
     directory: &Path,
     zone: &str,
     common_name: &str,
-    validity: StdDuration,
+    expires: SystemTime,
 ) -> Result<ClientCertificate> {
-    let day = Validity::days(1)?;
-    let issued = SystemTime::now() + validity - StdDuration::from_secs(24 * 60 * 60);
-    let issued = UnixTime::since_unix_epoch(issued.duration_since(SystemTime::UNIX_EPOCH)?);
+    let issued = expires.duration_since(SystemTime::UNIX_EPOCH)? - StdDuration::from_secs(24 * 60 * 60);
     let (_, state) = RedbStore::open(store)?.load()?;
     let record = state.issuing_authority(ZoneId::of_name(zone)).context("the zone has no authority")?;
     let authority = open_authority(record, &MasterKey::load(&store.join("master.key"))?)?;
     let (request, key) = signing_request(directory, common_name)?;
     let request = CertificateRequest::from_pem(&fs::read_to_string(request)?)?;
     let certificate = directory.join(format!("{common_name}.csr.crt"));
-    fs::write(&certificate, authority.issue(&request, day, issued)?.certificate)?;
+    fs::write(
+        &certificate,
+        authority.issue(&request, Validity::days(1)?, UnixTime::since_unix_epoch(issued))?.certificate,
+    )?;
     Ok(ClientCertificate { issued: None, common_name: common_name.to_owned(), certificate, key })
 }
 

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail};
 
@@ -213,12 +213,12 @@ impl Lab {
         self.filter.start_again(&self.network.edge)
     }
 
-    /// A certificate of `example.com` that expires after `validity`: see [`Filter::expiring_certificate`].
+    /// A certificate of `example.com` that expires at a moment of choice: see [`Filter::certificate_expiring_at`].
     ///
     /// # Errors
     /// If it cannot be issued, or the filter does not come up again.
-    pub fn expiring_certificate(&mut self, common_name: &str, validity: Duration) -> Result<ClientCertificate> {
-        self.filter.expiring_certificate(&self.network.edge, common_name, validity)
+    pub fn certificate_expiring_at(&mut self, common_name: &str, expires: SystemTime) -> Result<ClientCertificate> {
+        self.filter.certificate_expiring_at(&self.network.edge, common_name, expires)
     }
 
     fn report(&self) -> String {

@@ -17,7 +17,10 @@ fn a_host_that_is_not_configured_is_refused(setup: Setup) -> Result<()> {
     assert_eq!(lab.curl("www.api.example.com").run()?.outcome, expected, "nor is what is below a host");
     assert_eq!(lab.curl("WWW.Example.COM").run()?.status()?, 200, "the case of a name does not matter");
     let served = lab.echo.requests();
-    assert!(served.iter().all(|request| request.values("host").all(|host| host.eq_ignore_ascii_case(WWW))), "{served:?}");
+    assert!(
+        served.iter().all(|request| request.values("host").all(|host| host.eq_ignore_ascii_case(WWW))),
+        "{served:?}"
+    );
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! A revocation counts from the moment the command returned: for new connections, open ones and resumed ones.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Result;
 use filter_tests::lab::{API, Outcome, Setup};
@@ -72,12 +72,13 @@ fn openssl_is_blocked_on_its_open_connection(setup: Setup) -> Result<()> {
 fn a_certificate_that_expires_is_blocked_on_its_open_connection(setup: Setup) -> Result<()> {
     let mut lab = setup.start()?;
     lab.filter.protect(API)?;
-    let validity = Duration::from_secs(6);
-    let alice = lab.expiring_certificate("alice", validity)?;
-    let issued = Instant::now();
+    let expires = SystemTime::now() + Duration::from_secs(6);
+    let alice = lab.certificate_expiring_at("alice", expires)?;
     let mut connection = lab.connect(API).certificate(&alice).open()?;
     assert_eq!(connection.get("/")?.status, 200);
-    std::thread::sleep((validity + Duration::from_secs(1)).saturating_sub(issued.elapsed()));
+    // Certificates know no fractions of a second.
+    let expired = expires + Duration::from_secs(1);
+    std::thread::sleep(expired.duration_since(SystemTime::now()).unwrap_or_default());
     assert_eq!(connection.get("/")?.status, 403, "on the open connection");
     assert_eq!(lab.curl(API).certificate(&alice).run()?.status()?, 403, "and on a new one");
     Ok(())

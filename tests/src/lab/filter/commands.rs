@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
+use std::time::SystemTime;
 
 use anyhow::{Context, Result};
 use serde_json::Value;
@@ -142,22 +142,22 @@ impl Filter {
         Ok(ClientCertificate { issued, common_name: common_name.to_owned(), certificate, key })
     }
 
-    /// Issues one in `example.com` that expires after `validity`, by the zone's authority.
+    /// Issues one in `example.com` that expires, or has expired, at a moment of choice.
     ///
     /// The filter issues for whole days, so the lab takes the authority out of the store, as anyone with the master key can. The store
     /// has one owner at a time: the filter is stopped for it and started again in `edge`.
     ///
     /// # Errors
     /// If the store cannot be read, or the filter does not come up again.
-    pub fn expiring_certificate(
+    pub fn certificate_expiring_at(
         &mut self,
         edge: &Namespace,
         common_name: &str,
-        validity: Duration,
+        expires: SystemTime,
     ) -> Result<ClientCertificate> {
         self.kill()?;
         let store = store(&self.directory);
-        let certificate = pki::issue_by_zone(&store, &self.directory, "example.com", common_name, validity)?;
+        let certificate = pki::issue_by_zone(&store, &self.directory, "example.com", common_name, expires)?;
         self.start_again(edge)?;
         Ok(certificate)
     }
