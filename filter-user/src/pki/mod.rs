@@ -13,6 +13,7 @@
 mod authority;
 mod cache;
 mod client_auth;
+mod crl;
 mod der;
 mod details;
 mod identity;
@@ -27,12 +28,13 @@ mod signature;
 pub use authority::{Authority, AuthorityError};
 pub use cache::ChainCache;
 pub use client_auth::OptionalClientAuth;
+pub use crl::{Crl, CrlError, CrlNumber};
 pub use details::CertificateDetails;
 pub use identity::ClientIdentity;
 pub use issue::{IssueError, Validity};
 pub use limits::{
-    CHAIN_BYTES, CHAIN_CERTIFICATES, CSR_BYTES, MAX_VALIDITY_DAYS, MIN_RSA_BITS, MIN_VALIDITY_DAYS,
-    RFC9440_CHAIN_BYTES, RFC9440_LEAF_BYTES, SUBJECT_VALUE_BYTES,
+    CHAIN_BYTES, CHAIN_CERTIFICATES, CRL_BYTES, CRL_ENTRIES, CSR_BYTES, MAX_VALIDITY_DAYS, MIN_RSA_BITS,
+    MIN_VALIDITY_DAYS, RFC9440_CHAIN_BYTES, RFC9440_LEAF_BYTES, SUBJECT_VALUE_BYTES,
 };
 pub use managed::ManagedAuthority;
 pub use path::{TrustAnchors, VerifyFailure};
@@ -40,3 +42,7 @@ pub use request::{CertificateRequest, NewKey, RequestError};
 
 #[cfg(test)]
 mod behaviour;
+#[cfg(test)]
+mod issue_tests;
+#[cfg(test)]
+mod test_support;

@@ -10,7 +10,7 @@ use thiserror::Error;
 use webpki::{ALL_VERIFICATION_ALGS, EndEntityCert, Error as WebPkiError, KeyUsage, VerifiedPath};
 
 use super::authority::{Authority, may_sign_certificates};
-use super::der::{INTEGER, Reader, SEQUENCE, Signed};
+use super::der::{INTEGER, OBJECT_IDENTIFIER, Reader, SEQUENCE, Signed};
 use super::details::{self, IssuerFacts};
 use super::limits::{CHAIN_BYTES, CHAIN_CERTIFICATES};
 use crate::model::{AuthorityId, Timestamp};
@@ -320,7 +320,6 @@ fn serial_and_validity(der: &[u8]) -> Option<(&[u8], Timestamp, Timestamp)> {
 
 fn has_extension(der: &[u8], oid: &[u8]) -> bool {
     const EXTENSIONS: u8 = 0xa3;
-    const OBJECT_IDENTIFIER: u8 = 0x06;
     let Some(signed) = Signed::parse(der) else { return false };
     let mut body = Reader::new(signed.body);
     while let Some(element) = body.next() {

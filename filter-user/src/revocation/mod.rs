@@ -17,3 +17,6 @@ mod tree;
 
 pub use key::{IssuerKeyHash, RevocationKey};
 pub use set::{RevocationReader, RevocationSet};
+
+#[cfg(test)]
+mod loom_tests;

@@ -101,6 +101,11 @@ impl RevocationSet {
         self.core.cell.read(|layers| layers.imported.len())
     }
 
+    /// Bytes the set takes, both layers, without what the allocator adds.
+    pub fn heap_bytes(&self) -> usize {
+        self.core.cell.read(|layers| layers.local.heap_bytes().saturating_add(layers.imported.heap_bytes()))
+    }
+
     /// Whether nothing is revoked at all.
     pub fn is_empty(&self) -> bool {
         self.core.cell.read(|layers| layers.local.len() == 0 && layers.imported.len() == 0)
@@ -147,7 +152,7 @@ impl RevocationReader {
 }
 
 /// The set over any kind of cell.
-struct Core<C: Cell> {
+pub(super) struct Core<C: Cell> {
     cell: Arc<C>,
 }
 
@@ -158,50 +163,50 @@ impl<C: Cell> Clone for Core<C> {
 }
 
 impl<C: Cell> Core<C> {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { cell: Arc::new(C::new(Layers::empty())) }
     }
 
-    fn contains(&self, key: &RevocationKey) -> bool {
+    pub(super) fn contains(&self, key: &RevocationKey) -> bool {
         self.cell.read(|layers| layers.contains(key))
     }
 
-    fn update_local(&self, added: &[RevocationKey], removed: &[RevocationKey]) {
+    pub(super) fn update_local(&self, added: &[RevocationKey], removed: &[RevocationKey]) {
         self.cell.replace(|now| Layers {
             local: Arc::new(now.local.with(added, removed)),
             imported: Arc::clone(&now.imported),
         });
     }
 
-    fn update_imported(&self, added: &[RevocationKey], removed: &[RevocationKey]) {
+    pub(super) fn update_imported(&self, added: &[RevocationKey], removed: &[RevocationKey]) {
         self.cell.replace(|now| Layers {
             local: Arc::clone(&now.local),
             imported: Arc::new(now.imported.with(added, removed)),
         });
     }
 
-    fn load_local(&self, keys: Vec<RevocationKey>) {
+    pub(super) fn load_local(&self, keys: Vec<RevocationKey>) {
         let local = Arc::new(Tree::from_keys(keys));
         self.cell.replace(|now| Layers { local, imported: Arc::clone(&now.imported) });
     }
 
-    fn load_imported(&self, keys: Vec<RevocationKey>) {
+    pub(super) fn load_imported(&self, keys: Vec<RevocationKey>) {
         let imported = Arc::new(Tree::from_keys(keys));
         self.cell.replace(|now| Layers { local: Arc::clone(&now.local), imported });
     }
 
-    fn reader(&self) -> CoreReader<C> {
+    pub(super) fn reader(&self) -> CoreReader<C> {
         CoreReader { reader: RefCell::new(C::reader(&self.cell)) }
     }
 }
 
 /// A reader over any kind of cell.
-struct CoreReader<C: Cell> {
+pub(super) struct CoreReader<C: Cell> {
     reader: RefCell<C::Reader>,
 }
 
 impl<C: Cell> CoreReader<C> {
-    fn contains(&self, key: &RevocationKey) -> bool {
+    pub(super) fn contains(&self, key: &RevocationKey) -> bool {
         self.ask(|layers| layers.contains(key))
     }
 
