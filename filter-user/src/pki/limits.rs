@@ -28,3 +28,7 @@ pub const CRL_BYTES: usize = 512 * 1024 * 1024;
 pub const CRL_ENTRIES: usize = 10_000_000;
 /// How far a CRL may come from the future, because clocks differ.
 pub(super) const CRL_CLOCK_SKEW_SECONDS: i64 = 300;
+/// Bytes of an uploaded authority, PEM.
+pub const UPLOAD_BYTES: usize = 256 * 1024;
+/// Certificates in one upload.
+pub const UPLOAD_CERTIFICATES: usize = 10;
