@@ -9,7 +9,7 @@ use rustls_pki_types::CertificateDer;
 use super::test_support::*;
 use super::*;
 use crate::model::{AuthorityId, Timestamp};
-use crate::revocation::{IssuerKeyHash, RevocationKey};
+use crate::revocation::{CrlFreshness, IssuerKeyHash, RevocationKey, RevocationSet};
 
 #[test]
 fn a_chain_is_worth_what_this_table_says() {
@@ -168,6 +168,38 @@ fn a_revocation_key_does_not_depend_on_how_the_issuer_became_trusted() {
     let directly = ClientIdentity::from_chain(&chain, &anchors(&[&middle]), now());
     assert_eq!(through_root.revocation_key(), directly.revocation_key());
     assert!(through_root.revocation_key().is_some());
+}
+
+#[test]
+fn every_request_is_told_what_is_true_then() {
+    let root = ca("root");
+    let middle = sub_ca("middle", &root);
+    let chain = [leaf(&middle, |_| ()), middle.der().clone()];
+    let identity = ClientIdentity::from_chain(&chain, &anchors(&[&root]), now());
+    let set = RevocationSet::new();
+    let reader = set.reader();
+    let good = CertStatus { presented: true, verified: true, revoked: false, failure: None };
+    let failed = |failure| CertStatus { verified: false, revoked: false, failure: Some(failure), ..good };
+    assert_eq!(identity.status(now(), &reader), good);
+    let key = identity.revocation_key().unwrap();
+    set.insert(key);
+    assert_eq!(identity.status(now(), &reader), CertStatus { revoked: true, ..good });
+    // An expired certificate is not verified, and what is not verified is not revoked either.
+    assert_eq!(identity.status(at(2 * DAY), &reader), failed(VerifyFailure::Expired));
+    set.remove(&key);
+    assert_eq!(identity.status(now(), &reader), good);
+    // The CRL of any issuer on the path counts, the authority's and the intermediate's.
+    for issuer in [&root, &middle] {
+        let hash = *authority(issuer).key_hash();
+        set.require_crls(vec![(hash, CrlFreshness::Missing)]);
+        assert_eq!(identity.status(now(), &reader), failed(VerifyFailure::CrlMissing));
+        set.require_crls(vec![(hash, CrlFreshness::Until(at(5)))]);
+        assert_eq!(identity.status(at(5), &reader), good);
+        assert_eq!(identity.status(at(6), &reader), failed(VerifyFailure::CrlExpired));
+    }
+    assert_eq!(ClientIdentity::none().status(now(), &reader), CertStatus::default());
+    let stranger = ClientIdentity::from_chain(&chain[..1], &anchors(&[&root]), now());
+    assert_eq!(stranger.status(now(), &reader), failed(VerifyFailure::UnknownIssuer));
 }
 
 #[test]

@@ -33,7 +33,7 @@ pub use cache::ChainCache;
 pub use client_auth::OptionalClientAuth;
 pub use crl::{Crl, CrlError, CrlNumber};
 pub use details::CertificateDetails;
-pub use identity::ClientIdentity;
+pub use identity::{CertStatus, ClientIdentity};
 pub use issue::{IssueError, Validity};
 pub use limits::{
     CHAIN_BYTES, CHAIN_CERTIFICATES, CRL_BYTES, CRL_ENTRIES, CSR_BYTES, MAX_VALIDITY_DAYS, MIN_RSA_BITS,
