@@ -265,6 +265,11 @@ fn describe_index(index: &Index) -> String {
 
 /// The name closest to `name` among fields and functions, when one is close enough to be meant.
 pub(crate) fn closest_name(name: &str) -> Option<&'static str> {
+    // Nothing longer is close to any name, and comparing it would take long.
+    const NAME_BYTES_MAX: usize = 64;
+    if name.len() > NAME_BYTES_MAX {
+        return None;
+    }
     let names =
         Field::ALL.iter().map(|spec| spec.name).chain(crate::functions::ALL.iter().map(|function| function.name));
     let allowed = (name.len() / 4).clamp(1, 6);

@@ -62,6 +62,7 @@ pub struct Matcher {
 
 impl Matcher {
     /// Whether the expression is true of these facts.
+    #[inline]
     #[must_use]
     pub fn matches<F: Facts + ?Sized>(&self, facts: &F) -> bool {
         self.program.matches(facts, &self.shared)

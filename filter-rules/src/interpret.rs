@@ -295,6 +295,7 @@ fn argument<'v, L: Lookup>(argument: &'v Argument, lookup: &'v L) -> Result<Opti
 
 impl OrderOp {
     /// Whether the operator accepts an ordering; values of two address families have none, and only differ.
+    #[inline]
     pub(crate) fn accepts(self, ordering: Option<std::cmp::Ordering>) -> bool {
         use std::cmp::Ordering::{Equal, Greater, Less};
         matches!(

@@ -94,6 +94,9 @@ const fn host_mask(bits: u32) -> u128 {
     if bits >= u128::BITS { u128::MAX } else { (1 << bits) - 1 }
 }
 
+/// Up to this many ranges are looked at one by one: that beats bisecting.
+const LINEAR_MAX: usize = 8;
+
 /// A set of integers as sorted, disjoint, non-adjacent ranges. The addresses of one family are integers, too.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Ranges<T>(Box<[(T, T)]>);
@@ -152,7 +155,11 @@ impl<T: Point> Ranges<T> {
     }
 
     /// Whether the set holds `point`.
+    #[inline]
     pub(crate) fn contains(&self, point: T) -> bool {
+        if self.0.len() <= LINEAR_MAX {
+            return self.0.iter().any(|(first, last)| *first <= point && point <= *last);
+        }
         let after = self.0.partition_point(|(first, _)| *first <= point);
         after.checked_sub(1).and_then(|position| self.0.get(position)).is_some_and(|(_, last)| point <= *last)
     }
@@ -229,6 +236,7 @@ impl NetworkSet {
     }
 
     /// Whether the set holds `address`.
+    #[inline]
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
         match address {

@@ -166,6 +166,9 @@ fn rules_about_other_hosts_do_not_hide_those_about_this_one() {
     assert_eq!(logged("h40.example"), ["general", "h40", "both", "either"]);
     assert_eq!(logged("other.example"), ["general", "either"]);
     assert_eq!(outcome(&rules, r#"{"ssl": true}"#).1, ["general", "negated", "either"]);
+    let concerning = |host: &str| rules.rules_for_host(host).map(filter_rules::Rule::id).collect::<Vec<_>>();
+    assert_eq!(concerning("H40.example:443"), ["general", "h40", "both", "negated", "either"]);
+    assert_eq!(concerning("other.example"), ["general", "negated", "either"]);
 }
 
 #[test]

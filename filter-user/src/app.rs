@@ -59,6 +59,7 @@ impl App {
             listeners,
             snapshot: snapshot.clone(),
             revocations: revocations.reader(),
+            geo: config.geo.clone(),
             access: access.clone(),
             draining: drain.clone(),
         })?;

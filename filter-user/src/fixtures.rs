@@ -35,6 +35,7 @@ pub(crate) fn config(hosts: Vec<Host>) -> Config {
         control: Control { socket: "unused".into() },
         store: Store { directory: "unused".into(), master_key: "unused".into() },
         log: Log { access: AccessLog::Off, packets: 0 },
+        geo: Arc::default(),
         zones: vec![Zone { name: HostName::parse(ZONE).unwrap(), hosts }],
     }
 }

@@ -9,6 +9,7 @@ pub mod control;
 pub mod datapath;
 #[cfg(test)]
 mod fixtures;
+pub mod geo;
 pub mod kernel;
 pub mod model;
 pub mod pki;

@@ -1,6 +1,7 @@
 //! `cargo xtask`: every developer action of mtls-filter is one of its verbs.
 #![forbid(unsafe_code)]
 
+mod bench;
 mod build;
 mod demo;
 mod lab;
@@ -30,6 +31,8 @@ enum Verb {
     Demo(demo::Args),
     /// Run every test: unit, packet tables, lab.
     Test(test::Args),
+    /// Measure: all suites of `bench`, or those whose names begin with the given word.
+    Bench(bench::Args),
     /// Check formatting, clippy, rustdoc and dependencies.
     Lint(lint::Args),
 }
@@ -40,6 +43,7 @@ fn main() -> Result<()> {
         Verb::Build(args) => build::run(&args),
         Verb::Demo(args) => demo::run(&args),
         Verb::Test(args) => test::run(&args),
+        Verb::Bench(args) => bench::run(&args),
         Verb::Lint(args) => lint::run(&args),
     }
 }

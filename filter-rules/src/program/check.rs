@@ -3,11 +3,11 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use aho_corasick::AhoCorasick;
+use aho_corasick::{AhoCorasick, MatchKind, packed};
 use memchr::memmem;
 
 use super::sets::StringSet;
-use super::{Env, Program};
+use super::{Env, Program, Shared};
 use crate::ast::{Logical, OrderOp, Quantifier};
 use crate::facts::Facts;
 use crate::interpret::{self, AllFacts};
@@ -17,7 +17,7 @@ use crate::pattern::Wildcard;
 use crate::scheme::Field;
 
 /// A question to the facts. A missing value answers every check with false.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Check {
     /// A field of type Bool.
     Flag(Field),
@@ -56,7 +56,7 @@ pub(super) enum Case {
     Upper,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum TextTest {
     Equal(Box<[u8]>),
     Order(OrderOp, Box<[u8]>),
@@ -72,12 +72,19 @@ pub(super) enum TextTest {
 }
 
 /// Several needles sought at once.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct ContainsAny {
     needles: Vec<Box<[u8]>>,
-    /// Made when merging is over, and only for enough needles to be worth it.
-    automaton: Option<AhoCorasick>,
-    finders: Vec<memmem::Finder<'static>>,
+    /// Made when merging is over.
+    searcher: Option<Searcher>,
+}
+
+#[derive(Clone, Debug)]
+enum Searcher {
+    /// Compares many needles at once. The fastest, but its time grows with the length of needles, so for short ones only.
+    Packed(packed::Searcher),
+    /// Linear whatever the needles are.
+    Automaton(AhoCorasick),
 }
 
 /// Where an integer comes from.
@@ -88,7 +95,7 @@ pub(super) enum Int {
     Length(Field),
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum IntTest {
     Order(OrderOp, i64),
     OneOf(Ranges<i64>),
@@ -96,7 +103,7 @@ pub(super) enum IntTest {
     AnyBit(i64),
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum AddressTest {
     Order(OrderOp, std::net::IpAddr),
     OneOf(Box<NetworkSet>),
@@ -104,7 +111,7 @@ pub(super) enum AddressTest {
 }
 
 /// A quantifier over strings.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Each {
     pub(super) quantifier: Quantifier,
     pub(super) elements: Elements,
@@ -115,7 +122,7 @@ pub(super) struct Each {
 }
 
 /// Which strings a quantifier goes over.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Elements {
     /// `array[*]`
     Items(Field),
@@ -133,9 +140,20 @@ impl Check {
     pub(super) fn is_true<F: Facts + ?Sized>(&self, env: &Env<'_, F>) -> bool {
         match self {
             Self::Flag(field) => env.facts.bool(*field).unwrap_or(false),
-            Self::Text(text, test) => text.passes(test, env),
+            Self::Text(Text::Field(field), test) => {
+                env.facts.bytes(*field).is_some_and(|text| test.is_true(text, env.shared))
+            }
             Self::Int(int, test) => int.value(env).is_some_and(|value| test.is_true(value)),
             Self::Address(field, test) => env.facts.ip(*field).is_some_and(|address| test.is_true(address)),
+            Self::Text(..) | Self::Each(_) | Self::Parity(_) | Self::Interpreted(_) => self.is_true_rare(env),
+        }
+    }
+
+    /// The checks that need room or calls, kept apart so that the others need neither.
+    #[inline(never)]
+    fn is_true_rare<F: Facts + ?Sized>(&self, env: &Env<'_, F>) -> bool {
+        match self {
+            Self::Text(text, test) => text.passes(test, env),
             Self::Each(each) => each.is_true(env),
             Self::Parity(programs) => {
                 programs.iter().fold(false, |parity, program| parity ^ program.matches(env.facts, env.shared))
@@ -145,6 +163,7 @@ impl Check {
                 let Ok(value) = interpret::truth(logical, &lookup);
                 value
             }
+            Self::Flag(_) | Self::Int(..) | Self::Address(..) => self.is_true(env),
         }
     }
 
@@ -212,9 +231,9 @@ impl Text {
     #[inline]
     fn passes<F: Facts + ?Sized>(&self, test: &TextTest, env: &Env<'_, F>) -> bool {
         match self {
-            Self::Field(field) => env.facts.bytes(*field).is_some_and(|text| test.is_true(text, env)),
+            Self::Field(field) => env.facts.bytes(*field).is_some_and(|text| test.is_true(text, env.shared)),
             Self::Folded(field, case) => {
-                env.facts.bytes(*field).is_some_and(|text| case.fold(text, |folded| test.is_true(folded, env)))
+                env.facts.bytes(*field).is_some_and(|text| case.fold(text, |folded| test.is_true(folded, env.shared)))
             }
             Self::Under { field, key, position } => {
                 let mut left = *position;
@@ -225,7 +244,7 @@ impl Text {
                         ControlFlow::Continue(())
                     }
                     None => {
-                        passes = test.is_true(text, env);
+                        passes = test.is_true(text, env.shared);
                         ControlFlow::Break(())
                     }
                 });
@@ -267,18 +286,27 @@ impl Case {
 
 impl TextTest {
     #[inline]
-    fn is_true<F: ?Sized>(&self, text: &[u8], env: &Env<'_, F>) -> bool {
+    fn is_true(&self, text: &[u8], shared: &Shared) -> bool {
         match self {
             Self::Equal(literal) => **literal == *text,
-            Self::Order(op, literal) => op.accepts(Some(text.cmp(literal))),
             Self::OneOf(set) => set.contains(text),
-            Self::InList(list) => list.contains_bytes(text),
-            Self::Contains(finder) => finder.find(text).is_some(),
-            Self::ContainsAny(needles) => needles.is_in(text),
             Self::StartsWith(prefix) => text.starts_with(prefix),
             Self::EndsWith(suffix) => text.ends_with(suffix),
-            Self::Matches(position) => env.shared.regexes.get(*position).is_some_and(|regex| regex.is_match(text)),
+            Self::Contains(finder) => finder.find(text).is_some(),
+            Self::ContainsAny(needles) => needles.is_in(text),
+            Self::Matches(position) => shared.regexes.get(*position).is_some_and(|regex| regex.is_match(text)),
+            Self::Order(..) | Self::InList(_) | Self::Wildcard(_) => self.is_true_rare(text),
+        }
+    }
+
+    /// See [`Check::is_true_rare`].
+    #[inline(never)]
+    fn is_true_rare(&self, text: &[u8]) -> bool {
+        match self {
+            Self::Order(op, literal) => op.accepts(Some(text.cmp(literal))),
+            Self::InList(list) => list.contains_bytes(text),
             Self::Wildcard(wildcard) => wildcard.is_match(text),
+            _ => false,
         }
     }
 
@@ -288,7 +316,7 @@ impl TextTest {
             Self::OneOf(_) => 5,
             Self::InList(_) => 15,
             Self::Contains(_) => 20,
-            Self::ContainsAny(needles) => u32::try_from(needles.needles.len()).unwrap_or(u32::MAX).saturating_mul(15),
+            Self::ContainsAny(_) => 25,
             Self::Wildcard(_) => 30,
             Self::Matches(_) => 60,
         }
@@ -299,7 +327,7 @@ impl TextTest {
         *self = match this {
             Self::Contains(_) | Self::ContainsAny(_) => {
                 let needles = this.into_needles().into_iter().chain(other.into_needles()).collect();
-                Self::ContainsAny(Box::new(ContainsAny { needles, automaton: None, finders: Vec::new() }))
+                Self::ContainsAny(Box::new(ContainsAny { needles, searcher: None }))
             }
             _ => {
                 let items = this.into_items().into_iter().chain(other.into_items()).collect();
@@ -326,29 +354,31 @@ impl TextTest {
 }
 
 impl ContainsAny {
-    /// From this many needles on, one pass with an automaton beats one pass a needle.
-    const AUTOMATON_MIN: usize = 4;
+    /// Needles no longer than this are compared packed.
+    const PACKED_BYTES_MAX: usize = 32;
 
     fn settle(&mut self) {
         self.needles.sort_unstable();
         self.needles.dedup();
-        self.automaton =
-            if self.needles.len() >= Self::AUTOMATON_MIN { AhoCorasick::new(&self.needles).ok() } else { None };
-        self.finders = match self.automaton {
-            Some(_) => Vec::new(),
-            None => self.needles.iter().map(|needle| memmem::Finder::new(needle).into_owned()).collect(),
-        };
+        let are_short = self.needles.iter().all(|needle| needle.len() <= Self::PACKED_BYTES_MAX);
+        let packed = if are_short { packed::Searcher::new(&self.needles) } else { None };
+        self.searcher = packed.map(Searcher::Packed).or_else(|| {
+            let automaton = AhoCorasick::builder().match_kind(MatchKind::LeftmostFirst).build(&self.needles);
+            automaton.ok().map(Searcher::Automaton)
+        });
     }
 
     fn is_in(&self, text: &[u8]) -> bool {
-        match &self.automaton {
-            Some(automaton) => automaton.is_match(text),
-            None => self.finders.iter().any(|finder| finder.find(text).is_some()),
+        match &self.searcher {
+            Some(Searcher::Packed(searcher)) => searcher.find(text).is_some(),
+            Some(Searcher::Automaton(automaton)) => automaton.is_match(text),
+            None => self.needles.iter().any(|needle| memmem::find(text, needle).is_some()),
         }
     }
 }
 
 impl Int {
+    #[inline]
     fn value<F: Facts + ?Sized>(&self, env: &Env<'_, F>) -> Option<i64> {
         match self {
             Self::Field(field) => env.facts.int(*field),
@@ -358,6 +388,7 @@ impl Int {
 }
 
 impl IntTest {
+    #[inline]
     fn is_true(&self, value: i64) -> bool {
         match self {
             Self::Order(op, literal) => op.accepts(Some(value.cmp(literal))),
@@ -369,6 +400,7 @@ impl IntTest {
 }
 
 impl AddressTest {
+    #[inline]
     fn is_true(&self, address: std::net::IpAddr) -> bool {
         match self {
             Self::Order(op, literal) => {
@@ -388,8 +420,8 @@ impl Each {
         let mut decided = false;
         let mut look = |text: &[u8]| {
             let passes = match self.case {
-                Some(case) => case.fold(text, |folded| self.test.is_true(folded, env)),
-                None => self.test.is_true(text, env),
+                Some(case) => case.fold(text, |folded| self.test.is_true(folded, env.shared)),
+                None => self.test.is_true(text, env.shared),
             };
             decided = (passes ^ self.negated) == deciding;
             if decided { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }

@@ -2,10 +2,10 @@
 
 use memchr::memmem;
 
+use super::Builder;
 use super::check::{AddressTest, Case, Check, Each, Elements, Int, IntTest, Text, TextTest};
 use super::node::Node;
 use super::sets::StringSet;
-use super::{Builder, Program};
 use crate::ast::{
     Argument, Base, BytesLiteral, Call, Comparison, Index, Literal, Logical, LogicalOp, Operand, OrderOp, Quantifier,
     Set, Test,
@@ -30,8 +30,7 @@ impl<'b> Compiler<'b> {
             Logical::Group { inner, .. } => self.lower(inner, negated),
             Logical::Not { inner, .. } => self.lower(inner, !negated),
             Logical::Combine { op: LogicalOp::Xor, items } => {
-                let programs = items.iter().map(|item| Program::from_node(self.lower(item, false))).collect();
-                Self::parity(programs, negated)
+                Node::odd(items.iter().map(|item| self.lower(item, false)).collect(), negated)
             }
             Logical::Combine { op, items } => {
                 let items = items.iter().map(|item| self.lower(item, negated)).collect();
@@ -45,14 +44,6 @@ impl<'b> Compiler<'b> {
             }
             Logical::Compare(comparison) => self.comparison(comparison, negated, logical),
         }
-    }
-
-    fn parity(programs: Vec<Program>, negated: bool) -> Node {
-        let (constants, rest): (Vec<_>, Vec<_>) =
-            programs.into_iter().partition(|program| program.constant().is_some());
-        let flips = constants.iter().filter(|program| program.constant() == Some(true)).count();
-        let negated = negated ^ (flips % 2 == 1);
-        if rest.is_empty() { Node::Constant(negated) } else { Node::leaf(Check::Parity(rest.into()), negated) }
     }
 
     fn comparison(&mut self, comparison: &Comparison, negated: bool, whole: &Logical) -> Node {

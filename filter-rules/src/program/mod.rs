@@ -24,14 +24,14 @@ const TRUE: u32 = u32::MAX;
 const FALSE: u32 = u32::MAX - 1;
 
 /// A compiled expression.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Program {
     steps: Box<[Step]>,
     /// The first step, or [`TRUE`] or [`FALSE`] for a constant.
     start: u32,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Step {
     check: Check,
     on_true: u32,
@@ -151,6 +151,18 @@ impl Emitter {
             }
             Node::All(items) => items.into_iter().rev().fold(on_true, |next, item| self.emit(item, next, on_false)),
             Node::Any(items) => items.into_iter().rev().fold(on_false, |next, item| self.emit(item, on_true, next)),
+            Node::Odd { items, negated } => {
+                let (mut odd, mut even) = if negated { (on_false, on_true) } else { (on_true, on_false) };
+                // Each item twice, for an odd and for an even number of true items before it; the first only for even.
+                let mut items = items.into_iter();
+                let Some(first) = items.next() else { return even };
+                for item in items.rev() {
+                    let after_even = self.emit(item.clone(), odd, even);
+                    let after_odd = self.emit(item, even, odd);
+                    (odd, even) = (after_odd, after_even);
+                }
+                self.emit(first, odd, even)
+            }
         }
     }
 }

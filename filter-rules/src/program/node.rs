@@ -1,15 +1,27 @@
 //! The form between tree and program: `and` and `or` of checks, negation only at the checks.
 
+use super::Program;
 use super::check::Check;
 
 /// A node. Made with [`Node::all`] and [`Node::any`], which fold constants, flatten, merge and order.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Node {
     Constant(bool),
-    Leaf { check: Check, negated: bool },
+    Leaf {
+        check: Check,
+        negated: bool,
+    },
     All(Vec<Node>),
     Any(Vec<Node>),
+    /// True when an odd number of items is, or when `negated` an even number.
+    Odd {
+        items: Vec<Node>,
+        negated: bool,
+    },
 }
+
+/// A parity with more checks than this becomes programs of its own instead of being laid out twice.
+const ODD_CHECKS_MAX: usize = 32;
 
 impl Node {
     pub(super) const fn leaf(check: Check, negated: bool) -> Self {
@@ -26,12 +38,43 @@ impl Node {
         combine(items, false)
     }
 
+    /// True when an odd number of items is, or when `negated` an even number.
+    pub(super) fn odd(items: Vec<Self>, negated: bool) -> Self {
+        let (constants, items): (Vec<_>, Vec<_>) =
+            items.into_iter().partition(|item| matches!(item, Self::Constant(_)));
+        let flips = constants.iter().filter(|item| matches!(item, Self::Constant(true))).count();
+        let negated = negated ^ (flips % 2 == 1);
+        let node = Self::Odd { items, negated };
+        match node {
+            Self::Odd { items, .. } if items.is_empty() => Self::Constant(negated),
+            node if node.checks() <= ODD_CHECKS_MAX => node,
+            Self::Odd { items, negated } => {
+                Self::leaf(Check::Parity(items.into_iter().map(Program::from_node).collect()), negated)
+            }
+            node => node,
+        }
+    }
+
+    /// How many checks it is laid out as.
+    fn checks(&self) -> usize {
+        let sum = |items: &[Self]| items.iter().map(Self::checks).fold(0, usize::saturating_add);
+        match self {
+            Self::Constant(_) => 0,
+            Self::Leaf { .. } => 1,
+            Self::All(items) | Self::Any(items) => sum(items),
+            // Each but the first for either parity before it.
+            Self::Odd { items, .. } => sum(items).saturating_mul(2),
+        }
+    }
+
     /// A rough cost, to put cheap items first. The order of evaluation is not observable: nothing has effects.
     fn cost(&self) -> u32 {
         match self {
             Self::Constant(_) => 0,
             Self::Leaf { check, .. } => check.cost(),
-            Self::All(items) | Self::Any(items) => items.iter().map(Self::cost).fold(0, u32::saturating_add),
+            Self::All(items) | Self::Any(items) | Self::Odd { items, .. } => {
+                items.iter().map(Self::cost).fold(0, u32::saturating_add)
+            }
         }
     }
 }

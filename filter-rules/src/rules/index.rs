@@ -44,15 +44,20 @@ impl HostIndex {
         Self { general: general.into(), by_host }
     }
 
-    /// Positions of the rules that may be true, in order.
+    /// Positions of the rules that may be true of these facts, in order.
     #[inline]
     pub(super) fn candidates<F: Facts + ?Sized>(&self, facts: &F) -> Candidates<'_> {
-        let special = if self.by_host.is_empty() {
-            None
-        } else {
-            facts.bytes(Field::HttpHost).and_then(|host| self.by_host.get(host))
-        };
-        Candidates { general: &self.general, special: special.map(Vec::as_slice).unwrap_or_default() }
+        if self.by_host.is_empty() {
+            return Candidates { general: &self.general, special: &[] };
+        }
+        self.candidates_for(facts.bytes(Field::HttpHost))
+    }
+
+    /// Positions of the rules that may be true for a host, or for a request without one, in order.
+    #[inline]
+    pub(super) fn candidates_for(&self, host: Option<&[u8]>) -> Candidates<'_> {
+        let special = host.and_then(|host| self.by_host.get(host)).map(Vec::as_slice).unwrap_or_default();
+        Candidates { general: &self.general, special }
     }
 }
 

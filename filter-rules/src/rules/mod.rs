@@ -14,6 +14,7 @@ use self::index::HostIndex;
 use crate::error::ParseError;
 use crate::expression::{Expression, ListProblem};
 use crate::facts::Facts;
+use crate::host::normalise_host;
 use crate::limits::{REGEX_BYTES_MAX, REGEXES_MAX, RULES_MAX};
 use crate::lists::Lists;
 use crate::program::{Builder, Program, Shared};
@@ -221,6 +222,13 @@ impl RuleSet {
     #[must_use]
     pub fn rules(&self) -> &[Rule] {
         &self.rules
+    }
+
+    /// The enabled rules that are not certainly false for every request to a host, in order: a superset of those that can be
+    /// true, found without looking at the others. [`Rule::residual`] tells more about each.
+    pub fn rules_for_host(&self, host: &str) -> impl Iterator<Item = &Rule> {
+        let host = normalise_host(host);
+        self.index.candidates_for(Some(host.as_bytes())).filter_map(|position| self.rules.get(position))
     }
 
     /// What the rules say about a request.

@@ -1,8 +1,6 @@
 //! Makes expressions and facts out of any bytes: the same bytes make the same ones, so a fuzzer can steer and a failure can be
 //! run again. Values come from small pools, so that comparisons are true about as often as not.
 
-use std::fmt::Write as _;
-
 /// Bytes that decide. When they are used up every decision is the first choice, so everything ends.
 pub(crate) struct Choices<'d> {
     bytes: &'d [u8],
@@ -24,7 +22,7 @@ impl<'d> Choices<'d> {
     }
 
     fn pick<'c>(&mut self, choices: &[&'c str]) -> &'c str {
-        choices[self.below(choices.len())]
+        choices.get(self.below(choices.len())).copied().unwrap_or_default()
     }
 }
 
@@ -63,7 +61,7 @@ fn logical(choices: &mut Choices<'_>, depth: usize) -> String {
             let op = choices.pick(&["and", "or", "xor", "&&", "||", "^^"]);
             let mut text = logical(choices, inner);
             for _ in 0..=choices.below(3) {
-                write!(text, " {op} {}", logical(choices, inner)).unwrap();
+                text = format!("{text} {op} {}", logical(choices, inner));
             }
             text
         }
@@ -119,7 +117,7 @@ fn bytes(choices: &mut Choices<'_>) -> String {
         7 => format!("upper({})", choices.pick(BYTES_FIELDS)),
         8 => format!("{}[\"{}\"][{}]", choices.pick(MAP_FIELDS), choices.pick(KEYS), choices.below(2)),
         9 => format!("concat({}, \"{}\", {})", choices.pick(BYTES_FIELDS), text(choices), choices.pick(BYTES_FIELDS)),
-        other => BYTES_FIELDS[other % BYTES_FIELDS.len()].to_owned(),
+        _ => choices.pick(BYTES_FIELDS).to_owned(),
     }
 }
 
@@ -194,7 +192,7 @@ pub(crate) fn facts(choices: &mut Choices<'_>) -> String {
     }
     for name in MAP_FIELDS {
         let entries: Vec<_> =
-            (0..choices.below(3)).map(|key| format!("\"{}\": {}", KEYS[key], array(choices, 1))).collect();
+            KEYS.iter().take(choices.below(3)).map(|key| format!("\"{key}\": {}", array(choices, 1))).collect();
         member(choices, name, format!("{{{}}}", entries.join(", ")));
     }
     format!("{{{}}}", members.join(", "))

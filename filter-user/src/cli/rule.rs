@@ -1,9 +1,13 @@
 //! `mtls-filter rule`.
 
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::Context;
 use clap::{Args, Subcommand};
 
 use super::{ZoneArgs, print};
-use crate::control::api::dto::{CreateMtlsRule, CreateRule, Id, Rule, Written};
+use crate::control::api::dto::{BlockResponse, CreateMtlsRule, CreateRule, Id, Rule, Written};
 
 /// Rules.
 #[derive(Debug, Subcommand)]
@@ -36,6 +40,15 @@ pub(super) struct Create {
     /// What happens when the expression is true: block, log or skip.
     #[arg(long, default_value = "block", requires = "expression")]
     action: String,
+    /// Status of the response to what is blocked, 400 to 499, in place of the block page.
+    #[arg(long, value_name = "STATUS", requires_all = ["response_body", "expression"])]
+    response_status: Option<u16>,
+    /// File with the body of that response, at most 2 KB.
+    #[arg(long, value_name = "FILE", requires = "response_status")]
+    response_body: Option<PathBuf>,
+    /// Content type of that response: text/html, text/plain, application/json or text/xml.
+    #[arg(long, value_name = "TYPE", default_value = "text/html", requires = "response_status")]
+    response_type: String,
 }
 
 #[derive(Debug, Args)]
@@ -61,7 +74,15 @@ impl Create {
         let (client, zone) = self.zone.connect().await?;
         let written: Written<Rule> = match self.expression {
             Some(expression) => {
-                let rule = CreateRule { name: self.name, expression, action: self.action, enabled: true };
+                let response = match (self.response_status, &self.response_body) {
+                    (Some(status_code), Some(path)) => Some(BlockResponse {
+                        status_code,
+                        content_type: self.response_type,
+                        content: fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?,
+                    }),
+                    _ => None,
+                };
+                let rule = CreateRule { name: self.name, expression, action: self.action, response, enabled: true };
                 client.post(&format!("/api/v1/zones/{zone}/rules"), &rule).await?
             }
             None => {
@@ -74,7 +95,7 @@ impl Create {
             return print::json(&written);
         }
         for warning in &written.warnings {
-            eprintln!("warning: {warning}");
+            eprintln!("warning: {}", warning.message);
         }
         let Written { value: rule, generation, .. } = written;
         println!("{}  {} {}  (deployed as generation {generation})", rule.id, rule.action, rule.expression);

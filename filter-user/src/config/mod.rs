@@ -22,6 +22,8 @@ use std::sync::Arc;
 
 use rustls::sign::CertifiedKey;
 
+use crate::geo::Databases;
+
 pub use host_name::{HostName, MAX_HOST_NAME, MAX_LABEL};
 pub use problem::{Position, Problem, Problems};
 
@@ -45,6 +47,8 @@ pub struct Config {
     pub store: Store,
     /// What is written about requests.
     pub log: Log,
+    /// Where addresses are.
+    pub geo: Arc<Databases>,
     /// The zones, at least one.
     pub zones: Vec<Zone>,
 }

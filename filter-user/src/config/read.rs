@@ -4,8 +4,11 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use toml::de::DeTable;
+
+use crate::geo::Databases;
 
 use super::problem::{Collector, Problem};
 use super::table::{Located, Table};
@@ -59,10 +62,12 @@ impl Reader<'_> {
         let log = root.table(&mut self.problems, "log");
         let log = self.log(log);
         root.require(&mut self.problems, "zone", "write at least one [[zone]] with a [[zone.host]]");
+        let geo = root.table(&mut self.problems, "geo");
+        let geo = self.geo(geo);
         let tables = root.tables(&mut self.problems, "zone", "[[zone]]");
         let zones = tables.into_iter().filter_map(|table| self.zone(table)).collect();
-        root.finish(&mut self.problems, &["edge", "control", "store", "log", "zone"]);
-        Some(Config { edge: edge?, control, store, log, zones })
+        root.finish(&mut self.problems, &["edge", "control", "store", "log", "geo", "zone"]);
+        Some(Config { edge: edge?, control, store, log, geo, zones })
     }
 
     fn edge(&mut self, mut table: Table<'_>) -> Option<Edge> {
@@ -126,6 +131,17 @@ impl Reader<'_> {
         let packets = packets.and_then(|packets| u32::try_from(packets).ok()).unwrap_or(0);
         table.finish(&mut self.problems, &["access", "packets"]);
         Log { access, packets }
+    }
+
+    fn geo(&mut self, mut table: Table<'_>) -> Arc<Databases> {
+        let mut read = |key, kinds: &[&str]| {
+            let path = self.path(&mut table, key)?;
+            path.parse_with(&mut self.problems, |path| Databases::read(path, kinds))
+        };
+        let location = read("location", &["City", "Country", "Enterprise"]);
+        let asn = read("asn", &["ASN", "ISP"]);
+        table.finish(&mut self.problems, &["location", "asn"]);
+        Arc::new(Databases::new(location, asn))
     }
 
     fn zone(&mut self, mut table: Table<'_>) -> Option<Zone> {

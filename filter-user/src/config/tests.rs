@@ -153,6 +153,22 @@ fn a_certificate_must_cover_its_host() {
 }
 
 #[test]
+fn a_database_of_places_is_read_and_checked() {
+    let testdata = concat!(env!("CARGO_MANIFEST_DIR"), "/testdata");
+    let source = |location: &str| {
+        format!(
+            "[edge]\nlisten = [\"[::1]:443\"]\ninterface = \"eth0\"\n[geo]\nlocation = \"{testdata}/{location}\"\n{API}"
+        )
+    };
+    assert!(load(&source("city.mmdb")).is_ok());
+    for (file, expected) in [("asn.mmdb", "it must be City or Country"), ("none.mmdb", "cannot read the database")] {
+        let problems = load(&source(file)).unwrap_err();
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert!(problems[0].starts_with("5:12: ") && problems[0].contains(expected), "{problems:?}");
+    }
+}
+
+#[test]
 fn a_missing_file_is_a_problem_of_its_own() {
     let problems = Config::load(Path::new("/nowhere/mtls-filter.toml")).unwrap_err();
     assert_eq!(

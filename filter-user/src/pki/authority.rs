@@ -4,7 +4,7 @@ use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
 use thiserror::Error;
 use webpki::anchor_from_trusted_cert;
 use x509_parser::certificate::X509Certificate;
-use x509_parser::extensions::ParsedExtension;
+use x509_parser::extensions::{KeyUsage, ParsedExtension};
 
 use super::{details, name};
 use crate::model::{AuthorityId, Timestamp, ZoneId};
@@ -50,6 +50,7 @@ struct Facts {
     not_before: Timestamp,
     not_after: Timestamp,
     spki: Vec<u8>,
+    signs_crls: bool,
 }
 
 impl Authority {
@@ -135,6 +136,11 @@ impl Authority {
         &self.anchor
     }
 
+    /// Whether its key usage allows CRLs.
+    pub(super) fn may_sign_crls(&self) -> bool {
+        self.facts.signs_crls
+    }
+
     /// Its key, a DER-encoded `SubjectPublicKeyInfo`.
     pub(super) fn spki(&self) -> &[u8] {
         &self.facts.spki
@@ -157,6 +163,7 @@ impl Facts {
             not_before: Timestamp::from_unix_seconds(parsed.validity().not_before.timestamp()),
             not_after: Timestamp::from_unix_seconds(parsed.validity().not_after.timestamp()),
             spki: parsed.public_key().raw.to_vec(),
+            signs_crls: key_usage_allows(&parsed, KeyUsage::crl_sign),
         })
     }
 }
@@ -165,12 +172,17 @@ fn is_authority(certificate: &X509Certificate<'_>) -> bool {
     matches!(certificate.basic_constraints(), Ok(Some(constraints)) if constraints.value.ca)
 }
 
-/// RFC 5280: a certificate without the extension may; webpki leaves this to us.
+/// Whether a certificate may sign others; `webpki` leaves this to us.
 pub(super) fn may_sign_certificates(certificate: &X509Certificate<'_>) -> bool {
+    key_usage_allows(certificate, KeyUsage::key_cert_sign)
+}
+
+/// RFC 5280: a certificate without the extension may do everything.
+fn key_usage_allows(certificate: &X509Certificate<'_>, usage: impl Fn(&KeyUsage) -> bool) -> bool {
     let mut usages = certificate.iter_extensions().filter_map(|extension| match extension.parsed_extension() {
-        ParsedExtension::KeyUsage(usage) => Some(usage.key_cert_sign()),
+        ParsedExtension::KeyUsage(found) => Some(usage(found)),
         ParsedExtension::ParseError { .. } if extension.oid.to_id_string() == "2.5.29.15" => Some(false),
         _ => None,
     });
-    usages.all(|may| may)
+    usages.all(|allowed| allowed)
 }

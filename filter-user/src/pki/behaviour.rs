@@ -1,98 +1,15 @@
-//! What chains are worth, as a table; how authorities issue; what a handshake lets through.
-
-use std::sync::Arc;
-use std::time::Duration;
+//! What chains are worth, as a table; what is remembered of them.
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
     KeyPair, KeyUsagePurpose, SerialNumber,
 };
-use rustls_pki_types::{CertificateDer, UnixTime};
+use rustls_pki_types::CertificateDer;
 
+use super::test_support::*;
 use super::*;
-use crate::model::{AuthorityId, CertificateRecord, SubjectParts, Timestamp, ZoneId};
-use crate::revocation::{IssuerKeyHash, RevocationKey};
-
-/// 2026-11-24T00:00:00Z.
-const NOW_SECONDS: u64 = 1_795_478_400;
-const DAY: i64 = 86_400;
-
-fn now() -> UnixTime {
-    at(0)
-}
-
-/// The moment some seconds from now.
-fn at(offset: i64) -> UnixTime {
-    UnixTime::since_unix_epoch(Duration::from_secs(NOW_SECONDS.saturating_add_signed(offset)))
-}
-
-fn date(offset: i64) -> time::OffsetDateTime {
-    time::OffsetDateTime::from_unix_timestamp(i64::try_from(NOW_SECONDS).unwrap() + offset).unwrap()
-}
-
-type Ca = CertifiedIssuer<'static, KeyPair>;
-
-fn ca_params(name: &str) -> CertificateParams {
-    let mut params = CertificateParams::default();
-    params.distinguished_name = DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, name);
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    (params.not_before, params.not_after) = (date(-10 * DAY), date(1_000 * DAY));
-    params
-}
-
-fn ca(name: &str) -> Ca {
-    ca_with(ca_params(name))
-}
-
-fn ca_with(params: CertificateParams) -> Ca {
-    CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
-}
-
-fn sub_ca(name: &str, parent: &Ca) -> Ca {
-    CertifiedIssuer::signed_by(ca_params(name), KeyPair::generate().unwrap(), parent).unwrap()
-}
-
-fn leaf_params() -> CertificateParams {
-    let mut params = CertificateParams::default();
-    params.distinguished_name = DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, "client");
-    params.is_ca = IsCa::ExplicitNoCa;
-    params.use_authority_key_identifier_extension = true;
-    params.serial_number = Some(SerialNumber::from_slice(&[0x0a, 0xbc]));
-    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-    (params.not_before, params.not_after) = (date(-DAY), date(DAY));
-    params
-}
-
-fn leaf(issuer: &Ca, edit: impl FnOnce(&mut CertificateParams)) -> CertificateDer<'static> {
-    let mut params = leaf_params();
-    edit(&mut params);
-    params.signed_by(&KeyPair::generate().unwrap(), issuer).unwrap().der().clone()
-}
-
-fn authority(ca: &Ca) -> Arc<Authority> {
-    let created = Timestamp::from(now());
-    Arc::new(Authority::from_der(AuthorityId::generate(), None, "test", ca.der(), created).unwrap())
-}
-
-fn anchors(cas: &[&Ca]) -> TrustAnchors {
-    TrustAnchors::new(&cas.iter().map(|ca| authority(ca)).collect::<Vec<_>>())
-}
-
-fn outcome(chain: &[CertificateDer<'_>], anchors: &TrustAnchors) -> Result<(), VerifyFailure> {
-    let identity = ClientIdentity::from_chain(chain, anchors, now());
-    assert!(identity.presented());
-    let failure = identity.failure(now());
-    assert_eq!(identity.verified(now()), failure.is_none(), "verified and failure contradict each other");
-    assert_eq!(
-        identity.verified(now()),
-        identity.revocation_key().is_some(),
-        "only a verified path has a revocation key"
-    );
-    failure.map_or(Ok(()), Err)
-}
+use crate::model::{AuthorityId, Timestamp};
+use crate::revocation::{CrlFreshness, IssuerKeyHash, RevocationKey, RevocationSet};
 
 #[test]
 fn a_chain_is_worth_what_this_table_says() {
@@ -254,6 +171,38 @@ fn a_revocation_key_does_not_depend_on_how_the_issuer_became_trusted() {
 }
 
 #[test]
+fn every_request_is_told_what_is_true_then() {
+    let root = ca("root");
+    let middle = sub_ca("middle", &root);
+    let chain = [leaf(&middle, |_| ()), middle.der().clone()];
+    let identity = ClientIdentity::from_chain(&chain, &anchors(&[&root]), now());
+    let set = RevocationSet::new();
+    let reader = set.reader();
+    let good = CertStatus { presented: true, verified: true, revoked: false, failure: None };
+    let failed = |failure| CertStatus { verified: false, revoked: false, failure: Some(failure), ..good };
+    assert_eq!(identity.status(now(), &reader), good);
+    let key = identity.revocation_key().unwrap();
+    set.insert(key);
+    assert_eq!(identity.status(now(), &reader), CertStatus { revoked: true, ..good });
+    // An expired certificate is not verified, and what is not verified is not revoked either.
+    assert_eq!(identity.status(at(2 * DAY), &reader), failed(VerifyFailure::Expired));
+    set.remove(&key);
+    assert_eq!(identity.status(now(), &reader), good);
+    // The CRL of any issuer on the path counts, the authority's and the intermediate's.
+    for issuer in [&root, &middle] {
+        let hash = *authority(issuer).key_hash();
+        set.require_crls(vec![(hash, CrlFreshness::Missing)]);
+        assert_eq!(identity.status(now(), &reader), failed(VerifyFailure::CrlMissing));
+        set.require_crls(vec![(hash, CrlFreshness::Until(at(5)))]);
+        assert_eq!(identity.status(at(5), &reader), good);
+        assert_eq!(identity.status(at(6), &reader), failed(VerifyFailure::CrlExpired));
+    }
+    assert_eq!(ClientIdentity::none().status(now(), &reader), CertStatus::default());
+    let stranger = ClientIdentity::from_chain(&chain[..1], &anchors(&[&root]), now());
+    assert_eq!(stranger.status(now(), &reader), failed(VerifyFailure::UnknownIssuer));
+}
+
+#[test]
 fn details_have_the_documented_formats() {
     let root = ca("root");
     let middle = sub_ca("middle", &root);
@@ -303,221 +252,6 @@ fn a_chain_past_the_limits_is_not_kept() {
     assert_eq!(details.subject_dn, "CN=client");
 }
 
-// Issuing.
-
-fn zone(name: &str) -> (ZoneId, ManagedAuthority) {
-    let zone = ZoneId::of_name(name);
-    (zone, ManagedAuthority::generate(zone, name, now()).unwrap())
-}
-
-fn issued(authority: &ManagedAuthority) -> CertificateRecord {
-    let subject = SubjectParts { common_name: "device 7".to_owned(), ..SubjectParts::default() };
-    let (request, _) = CertificateRequest::with_new_key(subject).unwrap();
-    authority.issue(&request, Validity::days(365).unwrap(), now()).unwrap()
-}
-
-fn der(pem: &str) -> CertificateDer<'static> {
-    use rustls_pki_types::pem::PemObject as _;
-    CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()
-}
-
-#[test]
-fn an_issued_certificate_counts_in_its_own_zone_and_in_no_other() {
-    let ((_, here), (_, there)) = (zone("a.example"), zone("b.example"));
-    let chain = [der(&issued(&here).certificate)];
-    assert_eq!(outcome(&chain, &TrustAnchors::new(&[Arc::clone(here.authority())])), Ok(()));
-    let elsewhere = TrustAnchors::new(&[Arc::clone(there.authority())]);
-    assert_eq!(outcome(&chain, &elsewhere), Err(VerifyFailure::UnknownIssuer));
-}
-
-#[test]
-fn two_authorities_of_one_zone_cannot_be_confused() {
-    let ((_, old), (_, new)) = (zone("a.example"), zone("a.example"));
-    assert_ne!(old.authority().subject(), new.authority().subject());
-    let both = TrustAnchors::new(&[Arc::clone(old.authority()), Arc::clone(new.authority())]);
-    for authority in [&old, &new] {
-        let identity = ClientIdentity::from_chain(&[der(&issued(authority).certificate)], &both, now());
-        assert_eq!(identity.authority(), Some(authority.authority().id()));
-    }
-}
-
-#[test]
-fn an_issued_certificate_is_what_its_record_says() {
-    let (zone, managed) = zone("a.example");
-    let record = issued(&managed);
-    let chain = [der(&record.certificate)];
-    let identity = ClientIdentity::from_chain(&chain, &TrustAnchors::new(&[Arc::clone(managed.authority())]), now());
-    let details = identity.details().unwrap();
-    assert_eq!((record.zone, record.authority), (zone, managed.authority().id()));
-    assert_eq!(identity.revocation_key(), Some(record.revocation_key));
-    assert_eq!(record.fingerprint_sha256, details.fingerprint_sha256);
-    assert_eq!(record.ski.to_uppercase(), details.ski);
-    assert_eq!(record.serial.hex().to_uppercase(), details.serial);
-    assert_eq!(details.issuer_ski, managed.authority().ski().unwrap());
-    assert_eq!((record.subject.common_name.as_str(), details.subject_dn.as_str()), ("device 7", "CN=device 7"));
-    assert_eq!(record.issued_on.rfc3339_seconds(), "2026-11-24T00:00:00Z");
-    assert_eq!(record.expires_on.rfc3339_seconds(), "2027-11-24T00:00:00Z");
-    assert_eq!(
-        (details.not_before.as_str(), details.not_after.as_str()),
-        ("Nov 23 23:00:00 2026 GMT", "Nov 24 00:00:00 2027 GMT")
-    );
-    assert!(record.serial.hex().len() > 24, "a serial of 128 random bits");
-    assert_eq!(record.signature, "ECDSAWithSHA256");
-}
-
-#[test]
-fn an_issued_certificate_can_do_nothing_but_authenticate_a_client() {
-    use x509_parser::prelude::FromDer as _;
-    let (_, managed) = zone("a.example");
-    let der = der(&issued(&managed).certificate);
-    let (_, certificate) = x509_parser::certificate::X509Certificate::from_der(&der).unwrap();
-    assert!(!certificate.basic_constraints().unwrap().unwrap().value.ca);
-    let usage = certificate.key_usage().unwrap().unwrap().value;
-    assert!(usage.digital_signature() && !usage.key_cert_sign() && !usage.key_encipherment() && !usage.crl_sign());
-    let extended = certificate.extended_key_usage().unwrap().unwrap().value;
-    assert!(extended.client_auth && !extended.server_auth && !extended.any);
-    let (_, authority) =
-        x509_parser::certificate::X509Certificate::from_der(managed.authority().certificate()).unwrap();
-    let constraints = authority.basic_constraints().unwrap().unwrap();
-    assert!(constraints.critical && constraints.value.ca);
-    assert_eq!(constraints.value.path_len_constraint, Some(0));
-    assert!(authority.key_usage().unwrap().unwrap().value.key_cert_sign());
-}
-
-#[test]
-fn a_stored_authority_goes_on_issuing() {
-    let (zone, managed) = zone("a.example");
-    let public = Authority::clone(managed.authority());
-    let again = ManagedAuthority::new(public, zone, managed.key_der().secret_pkcs8_der()).unwrap();
-    let anchors = TrustAnchors::new(&[Arc::clone(managed.authority())]);
-    assert_eq!(outcome(&[der(&issued(&again).certificate)], &anchors), Ok(()));
-}
-
-#[test]
-fn an_authority_does_not_take_the_key_of_another() {
-    let ((zone, here), (_, there)) = (zone("a.example"), zone("b.example"));
-    let mixed = ManagedAuthority::new(Authority::clone(here.authority()), zone, there.key_der().secret_pkcs8_der());
-    assert_eq!(mixed.unwrap_err(), IssueError::KeyMismatch);
-}
-
-#[test]
-fn a_validity_is_one_day_to_ten_years() {
-    let accepted: Vec<_> = [0, 1, 3_650, 3_651].into_iter().map(|days| Validity::days(days).is_ok()).collect();
-    assert_eq!(accepted, [false, true, true, false]);
-}
-
-#[test]
-fn a_certificate_never_outlives_its_authority() {
-    let (_, managed) = zone("a.example");
-    let (request, _) = CertificateRequest::with_new_key(SubjectParts::default()).unwrap();
-    let ten_years = Validity::days(MAX_VALIDITY_DAYS).unwrap();
-    assert!(managed.issue(&request, ten_years, at(3_650 * DAY)).is_ok());
-    let error = managed.issue(&request, ten_years, at(3_650 * DAY + 1)).unwrap_err();
-    assert_eq!(error, IssueError::OutlivesAuthority(managed.authority().not_after()));
-}
-
-#[test]
-fn a_client_without_labels_is_called_by_its_serial() {
-    let (_, managed) = zone("a.example");
-    let (request, _) = CertificateRequest::with_new_key(SubjectParts::default()).unwrap();
-    let record = managed.issue(&request, Validity::days(1).unwrap(), now()).unwrap();
-    let identity = ClientIdentity::from_chain(&[der(&record.certificate)], &TrustAnchors::none(), now());
-    let name = identity.details().unwrap().subject_dn.clone();
-    assert!(name.starts_with("CN=") && name.len() == 35, "{name}");
-}
-
-// Requests.
-
-fn csr(algorithm: &'static rcgen::SignatureAlgorithm) -> String {
-    let key = KeyPair::generate_for(algorithm).unwrap();
-    csr_params().serialize_request(&key).unwrap().pem().unwrap()
-}
-
-fn csr_params() -> CertificateParams {
-    let mut params = CertificateParams::default();
-    params.distinguished_name = DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, "asked");
-    params.distinguished_name.push(DnType::OrganizationName, "Org");
-    params
-}
-
-#[test]
-fn requests_with_keys_in_use_are_answered() {
-    let (_, managed) = zone("a.example");
-    let anchors = TrustAnchors::new(&[Arc::clone(managed.authority())]);
-    for algorithm in
-        [&rcgen::PKCS_ECDSA_P256_SHA256, &rcgen::PKCS_ECDSA_P384_SHA384, &rcgen::PKCS_ED25519, &rcgen::PKCS_RSA_SHA256]
-    {
-        let pem = csr(algorithm);
-        let request = CertificateRequest::from_pem(&pem).unwrap();
-        assert_eq!((request.subject().common_name.as_str(), request.subject().organization.as_str()), ("asked", "Org"));
-        let record = managed.issue(&request, Validity::days(1).unwrap(), now()).unwrap();
-        assert_eq!(record.csr.as_deref(), Some(pem.as_str()));
-        assert_eq!(outcome(&[der(&record.certificate)], &anchors), Ok(()), "{algorithm:?}");
-    }
-}
-
-#[test]
-fn what_a_request_asks_for_beside_a_name_is_ignored() {
-    use x509_parser::prelude::FromDer as _;
-    let (_, managed) = zone("a.example");
-    let mut params = csr_params();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::Any];
-    params.subject_alt_names = vec![rcgen::SanType::DnsName("evil.example".try_into().unwrap())];
-    let pem = params.serialize_request(&KeyPair::generate().unwrap()).unwrap().pem().unwrap();
-    let request = CertificateRequest::from_pem(&pem).unwrap();
-    let der = der(&managed.issue(&request, Validity::days(1).unwrap(), now()).unwrap().certificate);
-    let (_, certificate) = x509_parser::certificate::X509Certificate::from_der(&der).unwrap();
-    assert!(!certificate.is_ca() && !certificate.key_usage().unwrap().unwrap().value.key_cert_sign());
-    assert!(certificate.subject_alternative_name().unwrap().is_none());
-    assert!(!certificate.extended_key_usage().unwrap().unwrap().value.any);
-}
-
-#[test]
-fn a_bad_request_is_refused_with_its_reason() {
-    let good = csr(&rcgen::PKCS_ECDSA_P256_SHA256);
-    let der_of = |pem: &str| {
-        use rustls_pki_types::pem::PemObject as _;
-        rustls_pki_types::CertificateSigningRequestDer::from_pem_slice(pem.as_bytes()).unwrap().to_vec()
-    };
-    let mut forged = der_of(&good);
-    *forged.last_mut().unwrap() ^= 1;
-    let trailing = [der_of(&good), vec![0]].concat();
-    let with_subject = |kind, value: String| {
-        let mut params = csr_params();
-        params.distinguished_name.push(kind, value);
-        der_of(&params.serialize_request(&KeyPair::generate().unwrap()).unwrap().pem().unwrap())
-    };
-    let from_der = CertificateRequest::from_der;
-    let table = [
-        (from_der(&forged), "not signed by its own key"),
-        (from_der(&trailing), "bytes after its end"),
-        (from_der(b"garbage"), "malformed"),
-        (from_der(&vec![0; CSR_BYTES + 1]), "longer than 16384"),
-        (CertificateRequest::from_pem("garbage"), "not PEM"),
-        (CertificateRequest::from_pem(&"x".repeat(CSR_BYTES + 1)), "longer than 16384"),
-        (from_der(&der_of(&csr(&rcgen::PKCS_ECDSA_P521_SHA512))), "not accepted"),
-        (from_der(&with_subject(DnType::LocalityName, "x".repeat(SUBJECT_VALUE_BYTES + 1))), "longer than 256"),
-        (from_der(&with_subject(DnType::LocalityName, "a\r\nb".to_owned())), "control character"),
-        (from_der(&with_subject(DnType::LocalityName, "a\0b".to_owned())), "control character"),
-    ];
-    for (outcome, reason) in table {
-        let error = outcome.expect_err(reason).to_string();
-        assert!(error.contains(reason), "{error:?} instead of {reason:?}");
-    }
-    assert!(from_der(&with_subject(DnType::LocalityName, "x".repeat(SUBJECT_VALUE_BYTES))).is_ok());
-}
-
-#[test]
-fn a_request_with_carriage_returns_is_kept_as_it_was_sent() {
-    let crlf = csr(&rcgen::PKCS_ECDSA_P256_SHA256).replace('\n', "\r\n");
-    assert_eq!(CertificateRequest::from_pem(&crlf).unwrap().pem.as_deref(), Some(crlf.as_str()));
-}
-
-// Authorities.
-
 #[test]
 fn only_a_certificate_that_may_issue_is_an_authority() {
     let root = ca("root");
@@ -543,8 +277,6 @@ fn the_key_hash_of_an_authority_is_that_of_its_key_info() {
     let spki = root.key().subject_public_key_info();
     assert_eq!(*authority(&root).key_hash(), IssuerKeyHash::of_spki(&spki));
 }
-
-// The cache.
 
 #[test]
 fn a_cached_verdict_is_for_the_same_bytes_and_the_same_authorities_only() {

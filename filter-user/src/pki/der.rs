@@ -4,6 +4,8 @@
 pub(super) const SEQUENCE: u8 = 0x30;
 /// `INTEGER`.
 pub(super) const INTEGER: u8 = 0x02;
+/// `OBJECT IDENTIFIER`.
+pub(super) const OBJECT_IDENTIFIER: u8 = 0x06;
 /// `BIT STRING`.
 pub(super) const BIT_STRING: u8 = 0x03;
 

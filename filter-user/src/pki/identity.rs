@@ -8,7 +8,7 @@ use rustls_pki_types::{CertificateDer, UnixTime};
 use super::details::{CertificateDetails, Others};
 use super::path::{self, Path, TrustAnchors, VerifyFailure};
 use crate::model::{AuthorityId, Timestamp};
-use crate::revocation::RevocationKey;
+use crate::revocation::{CrlFreshness, RevocationKey, RevocationReader};
 
 /// The identity of one connection: computed when the handshake is over, resumed or not, asked at every request.
 ///
@@ -24,6 +24,19 @@ struct Presented {
     others: Option<Vec<CertificateDer<'static>>>,
     path: Result<Path, VerifyFailure>,
     details: OnceLock<CertificateDetails>,
+}
+
+/// What a request is told of the client's certificate: the three Booleans of `cf.tls_client_auth`, and the reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CertStatus {
+    /// `cert_presented`.
+    pub presented: bool,
+    /// `cert_verified`; true for a revoked certificate too, as Cloudflare has it.
+    pub verified: bool,
+    /// `cert_revoked`; only a verified certificate is.
+    pub revoked: bool,
+    /// Why a presented certificate is not verified.
+    pub failure: Option<VerifyFailure>,
 }
 
 impl ClientIdentity {
@@ -43,6 +56,25 @@ impl ClientIdentity {
             details: OnceLock::new(),
         };
         Self { presented: Some(Arc::new(presented)) }
+    }
+
+    /// What this request is told: asked anew for each, so that expiry, a revocation and a CRL that got too old count from
+    /// the next request of an open connection on.
+    pub fn status(&self, now: UnixTime, revocations: &RevocationReader) -> CertStatus {
+        let failure = self.failure(now).or_else(|| self.crl_failure(now, revocations));
+        let verified = self.presented() && failure.is_none();
+        let revoked = verified && self.revoked(|key| revocations.contains(key));
+        CertStatus { presented: self.presented(), verified, revoked, failure }
+    }
+
+    /// What stands in the way of judging a verified path: a CRL that must be there and is not, or is too old.
+    fn crl_failure(&self, now: UnixTime, revocations: &RevocationReader) -> Option<VerifyFailure> {
+        let issuers = self.path().map(|path| path.issuers.as_slice()).unwrap_or_default();
+        issuers.iter().find_map(|issuer| match revocations.freshness(issuer)? {
+            CrlFreshness::Missing => Some(VerifyFailure::CrlMissing),
+            fresh if fresh.is_current(now) => None,
+            CrlFreshness::Until(_) => Some(VerifyFailure::CrlExpired),
+        })
     }
 
     /// Whether a certificate was presented, good or not.

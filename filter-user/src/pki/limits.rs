@@ -22,3 +22,13 @@ pub const MAX_VALIDITY_DAYS: u32 = 3_650;
 pub(super) const AUTHORITY_DAYS: u32 = 7_300;
 /// How far `notBefore` lies in the past, for devices whose clock is late.
 pub(super) const BACKDATED_SECONDS: i64 = 3_600;
+/// Bytes of a CRL: ten million entries take about 400 MB.
+pub const CRL_BYTES: usize = 512 * 1024 * 1024;
+/// Entries of a CRL.
+pub const CRL_ENTRIES: usize = 10_000_000;
+/// How far a CRL may come from the future, because clocks differ.
+pub(super) const CRL_CLOCK_SKEW_SECONDS: i64 = 300;
+/// Bytes of an uploaded authority, PEM.
+pub const UPLOAD_BYTES: usize = 256 * 1024;
+/// Certificates in one upload.
+pub const UPLOAD_CERTIFICATES: usize = 10;

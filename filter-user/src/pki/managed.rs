@@ -94,6 +94,11 @@ impl ManagedAuthority {
     ) -> Result<CertificateRecord, IssueError> {
         issue::issue(&self.authority, self.zone, &self.issuer, request, validity, now)
     }
+
+    /// What signs on behalf of this authority.
+    pub(super) fn issuer(&self) -> &Issuer<'static, KeyPair> {
+        &self.issuer
+    }
 }
 
 impl fmt::Debug for ManagedAuthority {

@@ -13,6 +13,8 @@
 mod authority;
 mod cache;
 mod client_auth;
+mod crl;
+mod crl_export;
 mod der;
 mod details;
 mod identity;
@@ -21,22 +23,33 @@ mod limits;
 mod managed;
 mod name;
 mod path;
+mod pkcs12;
 mod request;
 mod signature;
+mod upload;
 
 pub use authority::{Authority, AuthorityError};
 pub use cache::ChainCache;
 pub use client_auth::OptionalClientAuth;
+pub use crl::{Crl, CrlError, CrlNumber};
 pub use details::CertificateDetails;
-pub use identity::ClientIdentity;
+pub use identity::{CertStatus, ClientIdentity};
 pub use issue::{IssueError, Validity};
 pub use limits::{
-    CHAIN_BYTES, CHAIN_CERTIFICATES, CSR_BYTES, MAX_VALIDITY_DAYS, MIN_RSA_BITS, MIN_VALIDITY_DAYS,
-    RFC9440_CHAIN_BYTES, RFC9440_LEAF_BYTES, SUBJECT_VALUE_BYTES,
+    CHAIN_BYTES, CHAIN_CERTIFICATES, CRL_BYTES, CRL_ENTRIES, CSR_BYTES, MAX_VALIDITY_DAYS, MIN_RSA_BITS,
+    MIN_VALIDITY_DAYS, RFC9440_CHAIN_BYTES, RFC9440_LEAF_BYTES, SUBJECT_VALUE_BYTES, UPLOAD_BYTES, UPLOAD_CERTIFICATES,
 };
 pub use managed::ManagedAuthority;
 pub use path::{TrustAnchors, VerifyFailure};
+pub use pkcs12::{Pkcs12FileError, Pkcs12Form, pkcs12};
 pub use request::{CertificateRequest, NewKey, RequestError};
+pub use upload::{UploadError, UploadedAuthority, uploaded_authorities};
 
 #[cfg(test)]
 mod behaviour;
+#[cfg(test)]
+mod handshake_tests;
+#[cfg(test)]
+mod issue_tests;
+#[cfg(test)]
+mod test_support;

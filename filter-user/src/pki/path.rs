@@ -10,7 +10,7 @@ use thiserror::Error;
 use webpki::{ALL_VERIFICATION_ALGS, EndEntityCert, Error as WebPkiError, KeyUsage, VerifiedPath};
 
 use super::authority::{Authority, may_sign_certificates};
-use super::der::{INTEGER, Reader, SEQUENCE, Signed};
+use super::der::{INTEGER, OBJECT_IDENTIFIER, Reader, SEQUENCE, Signed};
 use super::details::{self, IssuerFacts};
 use super::limits::{CHAIN_BYTES, CHAIN_CERTIFICATES};
 use crate::model::{AuthorityId, Timestamp};
@@ -65,11 +65,17 @@ pub enum VerifyFailure {
     /// More possible paths than anybody tries.
     #[error("certificate chain too complex")]
     TooComplex,
+    /// An issuer of the path must publish a CRL, and none was loaded yet: nobody can tell whether it revoked this.
+    #[error("no CRL of the issuer was loaded")]
+    CrlMissing,
+    /// An issuer of the path must publish a CRL, and the one that was loaded is past its `nextUpdate`.
+    #[error("CRL has expired")]
+    CrlExpired,
 }
 
 impl VerifyFailure {
     /// Every reason, for metrics that start at zero.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::UnknownIssuer,
         Self::SelfSigned,
         Self::Expired,
@@ -84,6 +90,8 @@ impl VerifyFailure {
         Self::Malformed,
         Self::TooLarge,
         Self::TooComplex,
+        Self::CrlMissing,
+        Self::CrlExpired,
     ];
 
     /// A short name for logs and metrics.
@@ -103,6 +111,8 @@ impl VerifyFailure {
             Self::Malformed => "malformed",
             Self::TooLarge => "too_large",
             Self::TooComplex => "too_complex",
+            Self::CrlMissing => "crl_missing",
+            Self::CrlExpired => "crl_expired",
         }
     }
 }
@@ -220,6 +230,8 @@ pub(super) struct Path {
     pub(super) not_after: Timestamp,
     /// The name of each of its certificates in the revocation set, leaf first, the authority's own excepted.
     pub(super) revocation_keys: Vec<RevocationKey>,
+    /// The key that issued each of them.
+    pub(super) issuers: Vec<IssuerKeyHash>,
     /// What is known of the direct issuer.
     pub(super) issuer: IssuerFacts,
 }
@@ -277,6 +289,7 @@ fn describe(path: &VerifiedPath<'_>, anchors: &TrustAnchors, now: UnixTime) -> R
         not_before: authority.not_before(),
         not_after: authority.not_after(),
         revocation_keys: Vec::new(),
+        issuers: Vec::new(),
         issuer: IssuerFacts { serial: authority.serial().to_owned(), ski: authority.ski().map(str::to_owned) },
     };
     if let Some(issuer) = path.intermediate_certificates().next() {
@@ -291,6 +304,7 @@ fn describe(path: &VerifiedPath<'_>, anchors: &TrustAnchors, now: UnixTime) -> R
     }
     described.descend(&path.end_entity().der(), &issuer_key)?;
     described.revocation_keys.reverse();
+    described.issuers.reverse();
     Ok(described)
 }
 
@@ -300,6 +314,7 @@ impl Path {
         self.not_before = self.not_before.max(not_before);
         self.not_after = self.not_after.min(not_after);
         self.revocation_keys.push(RevocationKey::new(issuer, serial));
+        self.issuers.push(*issuer);
         Ok(())
     }
 }
@@ -320,7 +335,6 @@ fn serial_and_validity(der: &[u8]) -> Option<(&[u8], Timestamp, Timestamp)> {
 
 fn has_extension(der: &[u8], oid: &[u8]) -> bool {
     const EXTENSIONS: u8 = 0xa3;
-    const OBJECT_IDENTIFIER: u8 = 0x06;
     let Some(signed) = Signed::parse(der) else { return false };
     let mut body = Reader::new(signed.body);
     while let Some(element) = body.next() {

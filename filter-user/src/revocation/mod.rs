@@ -16,4 +16,7 @@ mod set;
 mod tree;
 
 pub use key::{IssuerKeyHash, RevocationKey};
-pub use set::{RevocationReader, RevocationSet};
+pub use set::{CrlFreshness, RevocationReader, RevocationSet};
+
+#[cfg(test)]
+mod loom_tests;

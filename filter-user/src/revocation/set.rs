@@ -4,9 +4,27 @@ use std::cell::RefCell;
 use std::fmt;
 use std::sync::Arc;
 
+use rustls_pki_types::UnixTime;
+
 use super::cell::{Cell, SwapCell};
-use super::key::RevocationKey;
+use super::key::{IssuerKeyHash, RevocationKey};
 use super::tree::Tree;
+
+/// Whether the CRL of an issuer can be relied on. Issuers of whom no CRL is required have none of these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CrlFreshness {
+    /// A CRL is required, and none was loaded yet.
+    Missing,
+    /// What was loaded can be relied on up to and including this moment: its `nextUpdate`, plus what the operator grants.
+    Until(UnixTime),
+}
+
+impl CrlFreshness {
+    /// Whether the issuer's certificates can be judged at this moment.
+    pub fn is_current(self, now: UnixTime) -> bool {
+        matches!(self, Self::Until(deadline) if now <= deadline)
+    }
+}
 
 /// Everything that is revoked, at one moment.
 ///
@@ -18,15 +36,21 @@ pub(super) struct Layers {
     local: Arc<Tree>,
     /// Listed by a CRL that was imported.
     imported: Arc<Tree>,
+    /// Issuers of whom a CRL is required. A handful: a list is searched faster than anything cleverer.
+    required: Arc<[(IssuerKeyHash, CrlFreshness)]>,
 }
 
 impl Layers {
     fn empty() -> Self {
-        Self { local: Arc::new(Tree::empty()), imported: Arc::new(Tree::empty()) }
+        Self { local: Arc::new(Tree::empty()), imported: Arc::new(Tree::empty()), required: Arc::new([]) }
     }
 
     fn contains(&self, key: &RevocationKey) -> bool {
         self.local.contains(key) || self.imported.contains(key)
+    }
+
+    fn freshness(&self, issuer: &IssuerKeyHash) -> Option<CrlFreshness> {
+        self.required.iter().find(|(required, _)| required == issuer).map(|(_, freshness)| *freshness)
     }
 }
 
@@ -83,6 +107,13 @@ impl RevocationSet {
         self.core.load_imported(keys);
     }
 
+    /// Replaces the issuers of whom a CRL is required, and how long what was loaded of each can be relied on.
+    ///
+    /// Certificates of an issuer in this list are verified only while its CRL is current.
+    pub fn require_crls(&self, issuers: Vec<(IssuerKeyHash, CrlFreshness)>) {
+        self.core.require_crls(issuers);
+    }
+
     /// Frees replaced versions that no reader holds any more, and tells how many are still held.
     ///
     /// Old versions are freed here and by writers, never by a reader: freeing ten million entries takes milliseconds that
@@ -99,6 +130,11 @@ impl RevocationSet {
     /// How many certificates imported CRLs list.
     pub fn imported_len(&self) -> usize {
         self.core.cell.read(|layers| layers.imported.len())
+    }
+
+    /// Bytes the set takes, both layers, without what the allocator adds.
+    pub fn heap_bytes(&self) -> usize {
+        self.core.cell.read(|layers| layers.local.heap_bytes().saturating_add(layers.imported.heap_bytes()))
     }
 
     /// Whether nothing is revoked at all.
@@ -140,6 +176,11 @@ impl RevocationReader {
         self.core.contains(key)
     }
 
+    /// How far the CRL of an issuer can be relied on; `None` when none is required.
+    pub fn freshness(&self, issuer: &IssuerKeyHash) -> Option<CrlFreshness> {
+        self.core.ask(|layers| layers.freshness(issuer))
+    }
+
     /// Lets go of an outdated version.
     pub fn refresh(&self) {
         self.core.ask(|_| ());
@@ -147,7 +188,7 @@ impl RevocationReader {
 }
 
 /// The set over any kind of cell.
-struct Core<C: Cell> {
+pub(super) struct Core<C: Cell> {
     cell: Arc<C>,
 }
 
@@ -158,50 +199,48 @@ impl<C: Cell> Clone for Core<C> {
 }
 
 impl<C: Cell> Core<C> {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { cell: Arc::new(C::new(Layers::empty())) }
     }
 
-    fn contains(&self, key: &RevocationKey) -> bool {
+    pub(super) fn contains(&self, key: &RevocationKey) -> bool {
         self.cell.read(|layers| layers.contains(key))
     }
 
-    fn update_local(&self, added: &[RevocationKey], removed: &[RevocationKey]) {
-        self.cell.replace(|now| Layers {
-            local: Arc::new(now.local.with(added, removed)),
-            imported: Arc::clone(&now.imported),
-        });
+    pub(super) fn update_local(&self, added: &[RevocationKey], removed: &[RevocationKey]) {
+        self.cell.replace(|now| Layers { local: Arc::new(now.local.with(added, removed)), ..now.clone() });
     }
 
-    fn update_imported(&self, added: &[RevocationKey], removed: &[RevocationKey]) {
-        self.cell.replace(|now| Layers {
-            local: Arc::clone(&now.local),
-            imported: Arc::new(now.imported.with(added, removed)),
-        });
+    pub(super) fn update_imported(&self, added: &[RevocationKey], removed: &[RevocationKey]) {
+        self.cell.replace(|now| Layers { imported: Arc::new(now.imported.with(added, removed)), ..now.clone() });
     }
 
-    fn load_local(&self, keys: Vec<RevocationKey>) {
+    pub(super) fn load_local(&self, keys: Vec<RevocationKey>) {
         let local = Arc::new(Tree::from_keys(keys));
-        self.cell.replace(|now| Layers { local, imported: Arc::clone(&now.imported) });
+        self.cell.replace(|now| Layers { local, ..now.clone() });
     }
 
-    fn load_imported(&self, keys: Vec<RevocationKey>) {
+    pub(super) fn load_imported(&self, keys: Vec<RevocationKey>) {
         let imported = Arc::new(Tree::from_keys(keys));
-        self.cell.replace(|now| Layers { local: Arc::clone(&now.local), imported });
+        self.cell.replace(|now| Layers { imported, ..now.clone() });
     }
 
-    fn reader(&self) -> CoreReader<C> {
+    fn require_crls(&self, issuers: Vec<(IssuerKeyHash, CrlFreshness)>) {
+        self.cell.replace(|now| Layers { required: issuers.into(), ..now.clone() });
+    }
+
+    pub(super) fn reader(&self) -> CoreReader<C> {
         CoreReader { reader: RefCell::new(C::reader(&self.cell)) }
     }
 }
 
 /// A reader over any kind of cell.
-struct CoreReader<C: Cell> {
+pub(super) struct CoreReader<C: Cell> {
     reader: RefCell<C::Reader>,
 }
 
 impl<C: Cell> CoreReader<C> {
-    fn contains(&self, key: &RevocationKey) -> bool {
+    pub(super) fn contains(&self, key: &RevocationKey) -> bool {
         self.ask(|layers| layers.contains(key))
     }
 
@@ -254,6 +293,22 @@ mod tests {
         let found: Vec<_> = keys.iter().map(|key| set.contains(key)).collect();
         assert_eq!(found, [false, false, true, true]);
         assert_eq!((set.len(), set.imported_len()), (1, 1));
+    }
+
+    #[test]
+    fn an_issuer_is_current_only_while_its_crl_is() {
+        let at = |seconds| UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds));
+        let [listed, missing, free] = [b"a", b"b", b"c"].map(|key| IssuerKeyHash::of_spki(key));
+        let set = RevocationSet::new();
+        let reader = set.reader();
+        assert_eq!(reader.freshness(&listed), None);
+        set.require_crls(vec![(listed, CrlFreshness::Until(at(10))), (missing, CrlFreshness::Missing)]);
+        let is_current = |issuer, now| reader.freshness(issuer).is_none_or(|freshness| freshness.is_current(at(now)));
+        assert!(is_current(&listed, 10) && !is_current(&listed, 11));
+        assert!(!is_current(&missing, 0) && is_current(&free, 11));
+        // Another revocation leaves it as it is.
+        set.insert(keys(1)[0]);
+        assert!(!is_current(&missing, 0));
     }
 
     #[test]

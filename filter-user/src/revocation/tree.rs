@@ -63,6 +63,20 @@ impl Tree {
         self.len
     }
 
+    /// Bytes on the heap, those included that other versions share.
+    pub(super) fn heap_bytes(&self) -> usize {
+        /// Two counters in front of what an `Arc` shares.
+        const ARC: usize = 2 * size_of::<usize>();
+        let nodes = self.nodes.iter().flatten();
+        nodes
+            .map(|node| {
+                let leaves = node.leaves.iter().flatten();
+                let bytes: usize = leaves.map(|tails| ARC.saturating_add(size_of_val::<[Tail]>(tails))).sum();
+                bytes.saturating_add(ARC).saturating_add(size_of::<Node>())
+            })
+            .sum()
+    }
+
     /// Whether the set holds this key.
     pub(super) fn contains(&self, key: &RevocationKey) -> bool {
         let [first, second, ..] = *key.as_bytes();
@@ -231,6 +245,13 @@ mod tests {
         assert_eq!(tree.len(), 100_000);
         assert!(present.iter().all(|key| tree.contains(key)));
         assert!(!absent.iter().any(|key| tree.contains(key)));
+    }
+
+    #[test]
+    fn an_entry_takes_less_than_sixteen_bytes_in_a_big_tree() {
+        let keys: Vec<_> = spread_keys(4_000_000);
+        let tree = Tree::from_keys(keys);
+        assert!(tree.heap_bytes() < 16 * tree.len(), "{} bytes an entry", tree.heap_bytes() / tree.len());
     }
 
     #[test]

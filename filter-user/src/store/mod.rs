@@ -7,14 +7,16 @@
 mod audit;
 mod authority;
 mod error;
+mod export;
 mod master_key;
 mod redb_store;
 
 use std::fmt;
 
 pub use audit::{AUDIT_CHANGES, AUDIT_RECORDS, Audit, AuditChange, AuditRecord};
-pub use authority::{AuthorityKeyError, open_authority, public_authority, seal_authority};
+pub use authority::{AuthorityKeyError, open_authority, public_authority, rotate_authority, seal_authority};
 pub use error::StoreError;
+pub use export::{EXPORT_LINE_BYTES, ImportError, export, import};
 pub use master_key::{MasterKey, MasterKeyError, SealError};
 pub use redb_store::{RedbStore, SCHEMA};
 
@@ -58,6 +60,9 @@ pub trait Store: Send + Sync {
     ///
     /// [`StoreError::Conflict`] when somebody else committed since; [`StoreError::Model`] when the changes cannot be made.
     fn commit(&self, expected: Revision, changes: &[Change], audit: Audit) -> Result<Revision, StoreError>;
+
+    /// Replaces the whole state, durably, by one that was [imported](import): a backup that is played back.
+    fn restore(&self, expected: Revision, state: State, audit: Audit) -> Result<Revision, StoreError>;
 
     /// Records of commits before a revision, newest first, at most `limit`; from the newest without one.
     fn audit(&self, before: Option<Revision>, limit: usize) -> Result<Vec<AuditRecord>, StoreError>;

@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use redb::backends::{FileBackend, InMemoryBackend};
 use redb::{
     Database, DatabaseError, Durability, Error as RedbError, ReadableDatabase as _, ReadableTable as _,
-    ReadableTableMetadata as _, TableDefinition, WriteTransaction,
+    ReadableTableMetadata as _, Table, TableDefinition, WriteTransaction,
 };
 
 use super::audit::{AUDIT_RECORDS, Audit, AuditRecord};
@@ -89,9 +89,7 @@ impl RedbStore {
             let record = AuditRecord::new(revision, audit, edit.touched.iter(), before, &edit.state);
             let json = to_json("audit", &record)?;
             audits.insert(revision.number(), json.as_slice()).map_err(RedbError::from)?;
-            while audits.len().map_err(RedbError::from)? > AUDIT_RECORDS {
-                audits.pop_first().map_err(RedbError::from)?;
-            }
+            forget_oldest(&mut audits, AUDIT_RECORDS)?;
             let mut meta = transaction.open_table(META).map_err(RedbError::from)?;
             meta.insert(META_REVISION, revision.number()).map_err(RedbError::from)?;
         }
@@ -118,6 +116,20 @@ impl Store for RedbStore {
         Ok(revision)
     }
 
+    fn restore(&self, expected: Revision, state: State, audit: Audit) -> Result<Revision, StoreError> {
+        let mut current = self.lock();
+        let (actual, before) = &*current;
+        if *actual != expected {
+            return Err(StoreError::Conflict { expected, actual: *actual });
+        }
+        let touched = before.records().chain(state.records()).map(Record::key).collect();
+        let edit = Edit { state, touched };
+        let revision = actual.next();
+        self.write(&edit, before, revision, audit)?;
+        *current = (revision, edit.state);
+        Ok(revision)
+    }
+
     fn audit(&self, before: Option<Revision>, limit: usize) -> Result<Vec<AuditRecord>, StoreError> {
         let transaction = self.database.begin_read().map_err(RedbError::from)?;
         let audits = transaction.open_table(AUDIT).map_err(RedbError::from)?;
@@ -130,6 +142,14 @@ impl Store for RedbStore {
         });
         newest_first.collect()
     }
+}
+
+/// Removes the oldest records until no more than `kept` are left.
+fn forget_oldest(audits: &mut Table<'_, u64, &'static [u8]>, kept: u64) -> Result<(), StoreError> {
+    while audits.len().map_err(RedbError::from)? > kept {
+        audits.pop_first().map_err(RedbError::from)?;
+    }
+    Ok(())
 }
 
 /// Opens the database file, and makes sure that a new one is still there after a power cut.
@@ -199,4 +219,4 @@ fn to_json(key: &str, value: &impl serde::Serialize) -> Result<Vec<u8>, StoreErr
 
 #[cfg(test)]
 #[path = "redb_store_tests.rs"]
-mod tests;
+pub(super) mod tests;

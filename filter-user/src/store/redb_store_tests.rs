@@ -10,7 +10,7 @@ use crate::model::{
 use crate::pki::{CertificateRequest, ManagedAuthority, Validity};
 use crate::store::{AUDIT_CHANGES, MasterKey, seal_authority};
 
-fn audit(action: &str) -> Audit {
+pub(in crate::store) fn audit(action: &str) -> Audit {
     let (actor, origin) = ("local".to_owned(), "test".to_owned());
     Audit { at: Timestamp::from_unix_seconds(1), actor, origin, action: action.to_owned() }
 }
@@ -44,7 +44,7 @@ fn items(list: ListId, count: usize) -> Change {
 }
 
 /// Changes that leave a record of every kind behind.
-fn everything() -> Vec<Change> {
+pub(in crate::store) fn everything() -> Vec<Change> {
     let at = Timestamp::from_unix_seconds(1_795_478_400);
     let managed = ManagedAuthority::generate(zone(), "example.com", at.unix_time()).unwrap();
     let (request, _) = CertificateRequest::with_new_key(SubjectParts::default()).unwrap();
@@ -153,7 +153,7 @@ fn of_writers_at_once_one_wins() {
                 scope.spawn(|| store.commit(Revision::ZERO, &[change], audit("race")).is_ok())
             })
             .collect();
-        writers.into_iter().filter(|_| true).map(|writer| writer.join().unwrap()).filter(|won| *won).count()
+        writers.into_iter().map(|writer| writer.join().unwrap()).filter(|won| *won).count()
     });
     assert_eq!((won, store.load().unwrap().0), (1, Revision::new(1)));
 }
@@ -244,4 +244,38 @@ fn an_audit_record_holds_no_secret_and_no_more_changes_than_the_limit() {
     assert_eq!(sizes, [(AUDIT_CHANGES, 1), (AUDIT_CHANGES, 0), (11, 0)]);
     let text = serde_json::to_string(&records).unwrap();
     assert!(!text.contains("secret") && !text.contains("sealed"), "{text}");
+}
+
+#[test]
+fn only_the_newest_audit_records_are_kept() {
+    let store = RedbStore::in_memory().unwrap();
+    let mut revision = Revision::ZERO;
+    for number in 0..5 {
+        revision = store.commit(revision, &[setting("a", &number.to_string())], audit("set")).unwrap();
+    }
+    let left_of = |kept| {
+        let transaction = begin(&store.database).unwrap();
+        forget_oldest(&mut transaction.open_table(AUDIT).unwrap(), kept).unwrap();
+        transaction.commit().unwrap();
+        store.audit(None, 10).unwrap().iter().map(|record| record.revision).collect::<Vec<_>>()
+    };
+    assert_eq!(left_of(5), [5, 4, 3, 2, 1]);
+    assert_eq!(left_of(4), [5, 4, 3, 2]);
+}
+
+#[test]
+fn a_restored_state_replaces_everything_and_survives() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = RedbStore::open(directory.path()).unwrap();
+    let first = store.commit(Revision::ZERO, &[setting("a", "1"), setting("b", "1")], audit("set")).unwrap();
+    let backup = State::default().apply(&[setting("b", "2"), setting("c", "1")]).unwrap().state;
+    assert!(matches!(
+        store.restore(Revision::ZERO, backup.clone(), audit("restore")),
+        Err(StoreError::Conflict { .. })
+    ));
+    let second = store.restore(first, backup.clone(), audit("restore")).unwrap();
+    drop(store);
+    let store = RedbStore::open(directory.path()).unwrap();
+    assert_eq!(store.load().unwrap(), (second, backup));
+    assert_eq!(store.audit(None, 1).unwrap()[0].changes.len(), 3);
 }

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use super::ray::RayIds;
 use super::upstream::Upstreams;
+use crate::geo::Databases;
 use crate::pki::ChainCache;
 use crate::revocation::RevocationReader;
 use crate::snapshot::Snapshot;
@@ -21,6 +22,8 @@ pub(super) struct Context {
     pub(super) in_force: RefCell<InForce>,
     /// This worker's view of the revoked certificates.
     pub(super) revocations: RevocationReader,
+    /// Where addresses are.
+    pub(super) geo: Arc<Databases>,
     /// Client chains that were judged before.
     pub(super) chains: RefCell<ChainCache>,
     /// Connections to upstreams.

@@ -143,6 +143,7 @@ fn examine(context: &Context, session: &Session, head: &Parts, ticket: &Ticket<'
         identity: &binding.identity,
         verified,
         revoked,
+        geo: &context.geo,
         ray_id: ticket.ray_id,
         time: ticket.time,
         computed: Computed::default(),

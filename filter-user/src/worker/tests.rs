@@ -83,6 +83,7 @@ impl Fixture {
             listeners: vec![listener],
             snapshot: Arc::new(compile(&config, &state, 1, None).unwrap()),
             revocations: revocations.reader(),
+            geo: Arc::default(),
             access: AccessLog::off(),
             draining,
         })

@@ -20,6 +20,7 @@ use super::context::{Context, InForce};
 use super::limits::{CHAIN_CACHE, DRAIN_TIMEOUT, MAX_CONNECTIONS};
 use super::ray::RayIds;
 use super::upstream::Upstreams;
+use crate::geo::Databases;
 use crate::pki::ChainCache;
 use crate::revocation::RevocationReader;
 use crate::snapshot::Snapshot;
@@ -46,6 +47,8 @@ pub struct Spawn {
     pub snapshot: Arc<Snapshot>,
     /// The worker's view of the revocation set.
     pub revocations: RevocationReader,
+    /// Where addresses are.
+    pub geo: Arc<Databases>,
     /// The access log.
     pub access: AccessLog,
     /// Becomes true when the worker is to finish what it serves and end.
@@ -154,7 +157,7 @@ impl Worker {
 }
 
 async fn run(spawn: Spawn, counters: Arc<Counters>, mut commands: mpsc::UnboundedReceiver<Command>) {
-    let Spawn { index, cpu, listeners, snapshot, revocations, access, mut draining } = spawn;
+    let Spawn { index, cpu, listeners, snapshot, revocations, geo, access, mut draining } = spawn;
     if let Some(cpu) = cpu
         && let Err(error) = pin_to(cpu)
     {
@@ -165,6 +168,7 @@ async fn run(spawn: Spawn, counters: Arc<Counters>, mut commands: mpsc::Unbounde
         index,
         in_force: RefCell::new(InForce::new(snapshot)),
         revocations,
+        geo,
         chains: RefCell::new(ChainCache::new(CHAIN_CACHE)),
         upstreams: Upstreams::default(),
         counters,

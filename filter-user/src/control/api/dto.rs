@@ -165,6 +165,9 @@ pub struct Rule {
     pub expression: String,
     /// `block`, `log` or `skip`.
     pub action: String,
+    /// What a blocked client gets in place of the block page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response: Option<BlockResponse>,
     /// Whether it is evaluated.
     pub enabled: bool,
     /// RFC 3339.
@@ -181,9 +184,24 @@ pub struct CreateRule {
     pub expression: String,
     /// `block`, `log` or `skip`.
     pub action: String,
+    /// What a blocked client gets in place of the block page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response: Option<BlockResponse>,
     /// Whether it is evaluated.
     #[serde(default = "enabled")]
     pub enabled: bool,
+}
+
+/// A response of its own for what a rule blocks.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BlockResponse {
+    /// 400 to 499.
+    pub status_code: u16,
+    /// `text/html`, `text/plain`, `application/json` or `text/xml`.
+    pub content_type: String,
+    /// The body, at most 2 KB.
+    pub content: String,
 }
 
 fn enabled() -> bool {
@@ -221,7 +239,18 @@ pub struct Written<T> {
     pub generation: u64,
     /// What the operator should know of it.
     #[serde(default)]
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Warning>,
+}
+
+/// Something that is right, and probably not what was meant.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Warning {
+    /// What, and why.
+    pub message: String,
+    /// Where in the expression it begins, in bytes.
+    pub start: usize,
+    /// Where it ends.
+    pub end: usize,
 }
 
 /// Asks why a verdict comes out.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
-use filter_rules::{Action, Expression, LintContext, Lists, RuleSet, RuleSpec};
+use filter_rules::{Action, ActionError, BlockResponse, Expression, LintContext, Lists, RuleSet, RuleSpec};
 
 use super::answer::{Answer, ApiError, Body};
 use super::{dto, zones};
@@ -30,18 +30,42 @@ pub(super) async fn create(
     Body(request): Body<dto::CreateRule>,
 ) -> Result<Answer<dto::Written<dto::Rule>>, ApiError> {
     let (zone, id) = zones::find(&control, &zone)?;
-    let action = match request.action.as_str() {
-        "block" => RuleAction::BLOCK,
-        "log" => RuleAction::Log,
-        "skip" => RuleAction::Skip,
-        other => {
-            let error = Action::from_name(other, None).err();
-            let message = error.map_or_else(|| format!("there is no action {other:?}"), |error| error.to_string());
-            return Err(ApiError::invalid("/action", message));
-        }
-    };
+    let action = action(&request.action, request.response)?;
     let record = record(request.name, request.expression, action, request.enabled);
     add(&control, zone, id, record).await
+}
+
+/// The action of a name, with the response of a blocking one.
+fn action(name: &str, response: Option<dto::BlockResponse>) -> Result<RuleAction, ApiError> {
+    let refused = |error: ActionError| ApiError::invalid("/action", error.to_string());
+    let checked = response
+        .as_ref()
+        .map(|response| {
+            let content_type = response.content_type.parse()?;
+            BlockResponse::new(response.status_code, content_type, &response.content)
+        })
+        .transpose()
+        .map_err(|error| ApiError::invalid("/response", error.to_string()))?;
+    Ok(match Action::from_name(name, checked).map_err(refused)? {
+        Action::Block(_) => RuleAction::Block { response: response.map(model::BlockResponse::from) },
+        Action::Log => RuleAction::Log,
+        Action::Skip => RuleAction::Skip,
+        other => return Err(ApiError::invalid("/action", format!("action {other} cannot be stored"))),
+    })
+}
+
+impl From<dto::BlockResponse> for model::BlockResponse {
+    fn from(response: dto::BlockResponse) -> Self {
+        let dto::BlockResponse { status_code, content_type, content } = response;
+        Self { status_code, content_type, content }
+    }
+}
+
+impl From<&model::BlockResponse> for dto::BlockResponse {
+    fn from(response: &model::BlockResponse) -> Self {
+        let model::BlockResponse { status_code, content_type, content } = response.clone();
+        Self { status_code, content_type, content }
+    }
 }
 
 /// `POST /api/v1/zones/{zone}/mtls-rules`: the rule of the "Create a mTLS rule" dialog.
@@ -148,7 +172,7 @@ async fn add(
 }
 
 /// What is probably not meant in a rule. A rule that does not compile has no warnings; deploying it says why.
-fn warnings(zone: &config::Zone, id: ZoneId, state: &model::State, rule: &RuleRecord) -> Vec<String> {
+fn warnings(zone: &config::Zone, id: ZoneId, state: &model::State, rule: &RuleRecord) -> Vec<dto::Warning> {
     let spec = RuleSpec {
         id: rule.id.to_string(),
         name: rule.description.clone(),
@@ -163,7 +187,8 @@ fn warnings(zone: &config::Zone, id: ZoneId, state: &model::State, rule: &RuleRe
     let Ok(rules) = RuleSet::compile(vec![spec], &Lists::default()) else { return Vec::new() };
     let mtls = zone.hosts.iter().filter(|host| is_mtls(host, id, state)).map(|host| host.name.as_str());
     let context = LintContext { mtls_hosts: Some(mtls.collect()) };
-    rules.lints(&context).iter().filter(|lint| lint.rule.is_some()).map(filter_rules::Lint::message).collect()
+    let about_it = rules.lints(&context).into_iter().filter(|lint| lint.rule.is_some());
+    about_it.map(|lint| dto::Warning { message: lint.message(), start: lint.span.start, end: lint.span.end }).collect()
 }
 
 fn shown(rule: &RuleRecord) -> dto::Rule {
@@ -172,6 +197,10 @@ fn shown(rule: &RuleRecord) -> dto::Rule {
         name: rule.description.clone(),
         expression: rule.expression.clone(),
         action: rule.action.name().to_owned(),
+        response: match &rule.action {
+            RuleAction::Block { response } => response.as_ref().map(dto::BlockResponse::from),
+            RuleAction::Log | RuleAction::Skip => None,
+        },
         enabled: rule.enabled,
         last_updated: rule.modified.to_string(),
     }

@@ -19,6 +19,7 @@ use http::{HeaderMap, Version, header};
 use self::cookies::Cookie;
 use super::limits::MAX_HEADERS;
 use super::session::Session;
+use crate::geo::{Databases, Location};
 use crate::pki::{CertificateDetails, ClientIdentity};
 
 /// The facts of one request.
@@ -31,6 +32,7 @@ pub(super) struct RequestFacts<'a> {
     pub(super) verified: bool,
     /// Whether the certificate is valid and revoked.
     pub(super) revoked: bool,
+    pub(super) geo: &'a Databases,
     pub(super) ray_id: &'a str,
     pub(super) time: SystemTime,
     pub(super) computed: Computed<'a>,
@@ -47,6 +49,7 @@ pub(super) struct Computed<'a> {
     cookie_header: OnceCell<Vec<u8>>,
     cookies: OnceCell<Vec<Cookie<'a>>>,
     random_seed: OnceCell<[u8; 32]>,
+    location: OnceCell<Location<'a>>,
 }
 
 impl<'a> RequestFacts<'a> {
@@ -92,6 +95,14 @@ impl<'a> RequestFacts<'a> {
         Some(self.computed.cookie_header.get_or_init(|| values.collect::<Vec<_>>().join(&b"; "[..])))
     }
 
+    fn location(&self) -> &Location<'a> {
+        self.computed.location.get_or_init(|| self.geo.locate(self.session.client.ip()))
+    }
+
+    fn place(&self, text: impl for<'l> FnOnce(&'l Location<'a>) -> Option<&'l str>) -> Option<&[u8]> {
+        text(self.location()).map(str::as_bytes)
+    }
+
     /// A text about the certificate; empty where there is none.
     fn certificate(&self, text: impl FnOnce(&CertificateDetails) -> &str) -> &[u8] {
         self.identity.details().map_or(b"", |details| text(details).as_bytes())
@@ -112,6 +123,7 @@ impl Facts for RequestFacts<'_> {
             Field::CertChainRfc9440TooLarge => {
                 Some(self.identity.details().is_some_and(|details| details.chain_rfc9440_too_large))
             }
+            Field::IpSrcIsInEuropeanUnion => self.location().is_in_european_union,
             // A request with more headers than the worker keeps is answered with 431 before any rule.
             Field::HttpHeadersTruncated => Some(self.head.headers.len() > MAX_HEADERS),
             _ => None,
@@ -123,6 +135,7 @@ impl Facts for RequestFacts<'_> {
             Field::TlsClientHelloLength => i64::try_from(self.session.hello.len()).ok(),
             Field::EdgeServerPort => Some(self.session.server.port().into()),
             Field::ThreatScore => Some(0),
+            Field::IpSrcAsnum => self.location().asn.map(i64::from),
             Field::HttpTimestampSec => i64::try_from(self.since_epoch().as_secs()).ok(),
             Field::HttpTimestampMsec => Some(self.since_epoch().subsec_millis().into()),
             _ => None,
@@ -170,6 +183,18 @@ impl Facts for RequestFacts<'_> {
             Field::RayId => Some(self.ray_id.as_bytes()),
             Field::RandomSeed => Some(self.computed.random_seed.get_or_init(random_bytes)),
             Field::ZoneName => Some(self.zone.as_bytes()),
+            Field::IpSrcCountry => self.place(|place| place.country),
+            Field::IpSrcContinent => self.place(|place| place.continent),
+            Field::IpSrcCity => self.place(|place| place.city),
+            Field::IpSrcRegion => self.place(|place| place.region),
+            Field::IpSrcRegionCode => self.place(|place| place.region_code),
+            Field::IpSrcPostalCode => self.place(|place| place.postal_code),
+            Field::IpSrcMetroCode => self.place(|place| place.metro_code.as_deref()),
+            Field::IpSrcLat => self.place(|place| place.latitude.as_deref()),
+            Field::IpSrcLon => self.place(|place| place.longitude.as_deref()),
+            Field::IpSrcTimezoneName => self.place(|place| place.time_zone),
+            Field::IpSrcSubdivision1IsoCode => self.place(|place| place.subdivisions[0].as_deref()),
+            Field::IpSrcSubdivision2IsoCode => self.place(|place| place.subdivisions[1].as_deref()),
             Field::TlsVersion => tls::version(self.session.tls_version).map(str::as_bytes),
             Field::TlsCipher => tls::cipher(self.session.tls_cipher).map(str::as_bytes),
             Field::TlsClientRandom => Some(self.session.fingerprint().random.as_bytes()),
