@@ -60,22 +60,6 @@ impl Connection {
         self.reader.response(&mut self.transport, false)
     }
 
-    /// Reads every response until the peer closes the connection.
-    ///
-    /// # Errors
-    /// If what comes is no response, or the peer does not close.
-    pub fn responses_until_closed(&mut self) -> Result<Vec<Response>> {
-        let mut responses = Vec::new();
-        loop {
-            match self.response() {
-                Ok(response) => responses.push(response),
-                Err(error) if super::Outcome::of_error(&error) == super::Outcome::Closed => return Ok(responses),
-                Err(error) if super::Outcome::of_error(&error) == super::Outcome::Reset => return Ok(responses),
-                Err(error) => return Err(error),
-            }
-        }
-    }
-
     /// Whether the handshake resumed an earlier session; of openssl's connections only [`super::Exchange`] knows.
     #[must_use]
     pub fn resumed(&self) -> bool {

@@ -2,6 +2,7 @@
 //! client that lies.
 
 use std::net::{IpAddr, TcpStream};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use super::super::pki::ClientCertificate;
 use super::Target;
 use super::connection::Connection;
 
-/// How long a peer may stay silent.
+/// How long a peer may stay silent, unless a scenario says otherwise.
 const SILENCE: Duration = Duration::from_secs(30);
 
 /// A connection to be opened.
@@ -25,18 +26,14 @@ const SILENCE: Duration = Duration::from_secs(30);
 pub struct Tls<'a> {
     namespace: &'a Namespace,
     target: Target,
-    key: Option<std::path::PathBuf>,
+    key: Option<PathBuf>,
     host_header: Option<String>,
+    patience: Duration,
 }
 
 impl<'a> Tls<'a> {
-    pub(in super::super) fn new(
-        namespace: &'a Namespace,
-        host: &str,
-        port: u16,
-        authority: std::path::PathBuf,
-    ) -> Self {
-        Self { namespace, target: Target::new(host, port, authority), key: None, host_header: None }
+    pub(in super::super) fn new(namespace: &'a Namespace, host: &str, port: u16, authority: PathBuf) -> Self {
+        Self { namespace, target: Target::new(host, port, authority), key: None, host_header: None, patience: SILENCE }
     }
 
     /// Shows this certificate when asked for one.
@@ -67,6 +64,13 @@ impl<'a> Tls<'a> {
         self
     }
 
+    /// Waits only so long for an answer.
+    #[must_use]
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
     /// A client that keeps its sessions, so that its second connection may resume the first.
     ///
     /// # Errors
@@ -87,8 +91,12 @@ impl<'a> Tls<'a> {
                 builder.with_client_cert_resolver(Arc::new(Show(Arc::new(CertifiedKey::new(chain, key)))))
             }
         };
-        let dialer =
-            Dialer { target: self.target.clone(), host_header: self.host_header.clone(), config: Arc::new(config) };
+        let dialer = Dialer {
+            target: self.target.clone(),
+            host_header: self.host_header.clone(),
+            patience: self.patience,
+            config: Arc::new(config),
+        };
         Ok(TlsClient { namespace: self.namespace, dialer })
     }
 
@@ -135,15 +143,16 @@ impl TlsClient<'_> {
 pub(super) struct Dialer {
     target: Target,
     host_header: Option<String>,
+    patience: Duration,
     config: Arc<ClientConfig>,
 }
 
 impl Dialer {
     pub(super) fn open(&self) -> Result<Connection> {
         let target = &self.target;
-        let mut socket = TcpStream::connect_timeout(&target.socket(), SILENCE)?;
-        socket.set_read_timeout(Some(SILENCE))?;
-        socket.set_write_timeout(Some(SILENCE))?;
+        let mut socket = TcpStream::connect_timeout(&target.socket(), self.patience)?;
+        socket.set_read_timeout(Some(self.patience))?;
+        socket.set_write_timeout(Some(self.patience))?;
         socket.set_nodelay(true)?;
         let name = ServerName::try_from(target.host.clone())?;
         let mut connection = ClientConnection::new(Arc::clone(&self.config), name)?;
