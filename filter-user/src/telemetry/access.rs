@@ -52,6 +52,8 @@ pub struct AccessRecord {
     pub rule: Option<String>,
     /// Ids of the `log` rules that matched.
     pub logged: Vec<String>,
+    /// What a blocking verdict was made from, as `mtls-filter explain` takes it.
+    pub facts: Option<serde_json::Value>,
     /// The client's certificate, if it presented one.
     pub certificate: Option<ClientCertificate>,
 }
@@ -91,6 +93,8 @@ struct Line<'a> {
     logged: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
     certificate: Option<&'a ClientCertificate>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    facts: Option<&'a serde_json::Value>,
     duration_us: u128,
     worker: usize,
     generation: u64,
@@ -110,6 +114,7 @@ impl AccessRecord {
             rule: self.rule.as_deref(),
             logged: &self.logged,
             certificate: self.certificate.as_ref(),
+            facts: self.facts.as_ref(),
             duration_us: self.duration.as_micros(),
             worker: self.worker,
             generation: self.generation,

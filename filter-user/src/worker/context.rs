@@ -1,9 +1,10 @@
 //! What all connections of one worker share. One thread owns it; nothing here is locked.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use filter_rules::RuleSet;
+use filter_rules::{Field, RuleSet};
 use tokio::sync::watch;
 
 use super::ray::RayIds;
@@ -42,19 +43,34 @@ pub(super) struct Context {
 pub(super) struct InForce {
     /// The snapshot that all workers share. Each holds a handle of its own, so that reading it touches no line of another core.
     pub(super) snapshot: Arc<Snapshot>,
-    /// The rules of each zone of the snapshot: a clone of the worker's own, because the search caches of regular expressions are
-    /// behind a lock that nobody else then takes.
-    rules: Vec<RuleSet>,
+    /// The rules of each zone of the snapshot, in its order.
+    zones: Vec<ZoneRules>,
+}
+
+/// The rules of a zone, as a worker has them.
+pub(super) struct ZoneRules {
+    /// A clone of the worker's own, because the search caches of regular expressions are behind a lock that nobody else then takes.
+    pub(super) rules: RuleSet,
+    /// What the rules ask for: the facts that explain a verdict.
+    pub(super) fields: Vec<Field>,
+}
+
+impl ZoneRules {
+    fn new(rules: &RuleSet) -> Self {
+        let enabled = rules.rules().iter().filter(|rule| rule.is_enabled());
+        let fields: BTreeSet<Field> = enabled.flat_map(|rule| rule.expression().fields()).collect();
+        Self { rules: rules.clone(), fields: fields.into_iter().collect() }
+    }
 }
 
 impl InForce {
     pub(super) fn new(snapshot: Arc<Snapshot>) -> Self {
-        let rules = snapshot.zones.iter().map(|zone| zone.rules.clone()).collect();
-        Self { snapshot, rules }
+        let zones = snapshot.zones.iter().map(|zone| ZoneRules::new(&zone.rules)).collect();
+        Self { snapshot, zones }
     }
 
     /// The rules of the zone at this position of the snapshot.
-    pub(super) fn rules(&self, zone: usize) -> Option<&RuleSet> {
-        self.rules.get(zone)
+    pub(super) fn rules(&self, zone: usize) -> Option<&ZoneRules> {
+        self.zones.get(zone)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Instant, SystemTime};
 
-use filter_rules::BlockResponse;
+use filter_rules::{BlockResponse, FactSet};
 use http::request::Parts;
 use http::{Method, Request, Response, Uri, Version, header};
 use http_body_util::Either;
@@ -27,6 +27,8 @@ struct Examined {
     revoked: bool,
     rule: Option<String>,
     logged: Vec<String>,
+    /// What a blocking verdict was made from, if it is to be written down.
+    facts: Option<FactSet>,
     generation: u64,
 }
 
@@ -101,6 +103,7 @@ pub(super) async fn serve(context: &Context, session: &Session, request: Request
             reason,
             rule: examined.rule,
             logged: examined.logged,
+            facts: examined.facts.map(|facts| facts.to_json()),
             certificate: examined
                 .binding
                 .and_then(|binding| certificate(&binding, examined.verified, examined.revoked)),
@@ -119,6 +122,7 @@ fn examine(context: &Context, session: &Session, head: &Parts, ticket: &Ticket<'
         revoked: false,
         rule: None,
         logged: Vec::new(),
+        facts: None,
         generation: context.in_force.borrow().snapshot.generation,
     };
     if let Err(refusal) = check_framing(head).and_then(|()| check_host(head, &session.server_name)) {
@@ -148,14 +152,16 @@ fn examine(context: &Context, session: &Session, head: &Parts, ticket: &Ticket<'
         time: ticket.time,
         computed: Computed::default(),
     };
-    let Verdict { action, rule, logged } = verdict::decide(rules, &facts);
+    let Verdict { action, rule, logged } = verdict::decide(&rules.rules, &facts);
+    let blocked = matches!(action, Action::Block(_));
+    let facts = (blocked && context.access.is_on()).then(|| FactSet::capture(&facts, &rules.fields));
     let outcome = match action {
         Action::Permit(permit) => Ok((permit, host)),
         Action::Block(None) => Err(Refusal::Blocked.into()),
         Action::Block(Some(custom)) => Err(Rejected::Custom(custom)),
     };
     let generation = in_force.snapshot.generation;
-    Examined { outcome, binding: Some(binding), verified, revoked, rule, logged, generation }
+    Examined { outcome, binding: Some(binding), verified, revoked, rule, logged, facts, generation }
 }
 
 /// Refuses what servers behind us might read in another way than we do (RFC 9112 §6, §11.2). The HTTP library has refused broken
