@@ -45,7 +45,8 @@ fn bad_input_is_an_error_and_not_a_crash() {
 
 #[test]
 fn eval_takes_absent_facts_as_missing() {
-    let file = facts(r#"{"http.host": "a", "cf.tls_client_auth.cert_verified": true, "http.request.headers": {"x": ["1"]}}"#);
+    let file =
+        facts(r#"{"http.host": "a", "cf.tls_client_auth.cert_verified": true, "http.request.headers": {"x": ["1"]}}"#);
     let path = file.path().to_str().unwrap();
     for (expression, expected) in [
         (r#"http.host == "a" and cf.tls_client_auth.cert_verified"#, "true\n"),
@@ -67,7 +68,11 @@ fn residual_takes_absent_facts_as_unknown() {
         (r#"http.host == "a" and ssl"#, "unknown\n"),
         (r#"http.host == "a" and ip.src in {10.0.0.0/8}"#, "{10.0.0.0/8}\n"),
     ] {
-        assert_eq!(said(&["residual", "--facts", path, expression], b""), (Some(0), expected.to_owned()), "{expression}");
+        assert_eq!(
+            said(&["residual", "--facts", path, expression], b""),
+            (Some(0), expected.to_owned()),
+            "{expression}"
+        );
     }
 }
 
@@ -84,7 +89,10 @@ fn a_fact_that_is_no_field_is_refused_with_its_name() {
 fn explain_shows_each_comparison_with_its_value() {
     let file = facts(r#"{"http.host": "a", "ssl": false}"#);
     let (code, text) = said(&["explain", "--facts", file.path().to_str().unwrap(), r#"http.host == "a" and ssl"#], b"");
-    assert_eq!((code, text.as_str()), (Some(0), "false\n  http.host eq \"a\": true; value: \"a\"\n  ssl: false; value: false\n"));
+    assert_eq!(
+        (code, text.as_str()),
+        (Some(0), "false\n  http.host eq \"a\": true; value: \"a\"\n  ssl: false; value: false\n")
+    );
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! A request, from its head to the head of its response.
 
+use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use filter_rules::{BlockResponse, FactSet};
 use http::request::Parts;
-use http::{Method, Request, Response, Uri, Version, header};
+use http::{HeaderValue, Method, Request, Response, Uri, Version, header};
 use http_body_util::Either;
 use hyper::body::Incoming;
 use rustls_pki_types::UnixTime;
@@ -15,16 +16,23 @@ use super::headers::{self, Forwarded};
 use super::refusal::Refusal;
 use super::respond::{self, Body, Ticket};
 use super::session::{Binding, Session};
+use super::upstream::{PooledBody, UpstreamError};
 use super::verdict::{self, Action, Permit, Verdict};
+use crate::pki::{CertStatus, ClientIdentity};
 use crate::snapshot::HostPolicy;
 use crate::telemetry::{AccessRecord, ClientCertificate, Reason};
 
 /// What was found out about a request before anything was sent anywhere.
 struct Examined {
-    outcome: Result<(Permit, std::sync::Arc<HostPolicy>), Rejected>,
-    binding: Option<Binding>,
-    verified: bool,
-    revoked: bool,
+    outcome: Result<(Permit, Arc<HostPolicy>), Rejected>,
+    findings: Findings,
+}
+
+/// What the access record says of a verdict, and what the upstream may be told.
+#[derive(Default)]
+struct Findings {
+    identity: ClientIdentity,
+    status: CertStatus,
     rule: Option<String>,
     logged: Vec<String>,
     /// What a blocking verdict was made from, if it is to be written down.
@@ -52,101 +60,102 @@ pub(super) async fn serve(context: &Context, session: &Session, request: Request
     let ray_id = context.rays.next();
     let ticket = Ticket { ray_id: &ray_id, client: session.client.ip(), time };
     let (head, body) = request.into_parts();
-    let examined = examine(context, session, &head, &ticket);
+    let Examined { outcome, findings } = examine(context, session, &head, &ticket);
     // The head goes to the upstream; what the access record says of it must be taken before.
     let noted = context.access.is_on().then(|| (head.method.to_string(), head.uri.path().to_owned()));
-
-    let (response, reason) = match examined.outcome {
-        Ok((permit, ref host)) => {
+    let (response, reason) = match outcome {
+        Ok((permit, host)) => {
             let accept = head.headers.get(header::ACCEPT).cloned();
-            let certificate = examined.binding.as_ref().filter(|_| examined.verified && !examined.revoked);
-            let certificate =
-                certificate.filter(|_| host.forward_client_cert).and_then(|binding| binding.identity.details());
-            let forwarded = Forwarded {
-                client: session.client.ip(),
-                ray_id: &ray_id,
-                client_cert: certificate.map(|details| details.rfc9440.as_str()).filter(|value| !value.is_empty()),
-            };
-            let request = outgoing(head, body, &forwarded);
-            match context.upstreams.forward(permit, host.upstream.address, request).await {
-                Ok(mut response) => {
-                    headers::prepare_response(response.headers_mut());
-                    (response.map(Either::Right), Reason::Proxied)
-                }
-                Err(error) => {
-                    tracing::debug!(ray_id, %error, "no answer from an upstream");
-                    let request_headers = accept.map(|accept| (header::ACCEPT, accept)).into_iter().collect();
-                    let face = Refusal::Upstream(error).face();
-                    (respond::refusal(&face, &ticket, &request_headers), face.reason)
-                }
-            }
+            let request = outgoing(head, body, &forwarded(&host, &findings, &ticket));
+            let answer = context.upstreams.forward(permit, host.upstream.address, request).await;
+            from_upstream(answer, &ticket, accept)
         }
-        Err(Rejected::Page(ref refusal)) => {
+        Err(Rejected::Page(refusal)) => {
             let face = refusal.face();
             (respond::refusal(&face, &ticket, &head.headers), face.reason)
         }
-        Err(Rejected::Custom(ref custom)) => (respond::custom(custom, &ticket), Reason::Blocked),
+        Err(Rejected::Custom(custom)) => (respond::custom(&custom, &ticket), Reason::Blocked),
     };
     context.counters.count(reason);
     if let Some((method, path)) = noted {
-        let record = AccessRecord {
+        let certificate = findings.certificate();
+        context.access.write(AccessRecord {
             time,
             duration: started.elapsed(),
             ray_id,
             worker: context.index,
-            generation: examined.generation,
+            generation: findings.generation,
             client: session.client,
             host: session.server_name.clone(),
             method,
             path,
             status: response.status().as_u16(),
             reason,
-            rule: examined.rule,
-            logged: examined.logged,
-            facts: examined.facts.map(|facts| facts.to_json()),
-            certificate: examined
-                .binding
-                .and_then(|binding| certificate(&binding, examined.verified, examined.revoked)),
-        };
-        context.access.write(record);
+            rule: findings.rule,
+            logged: findings.logged,
+            facts: findings.facts.map(|facts| facts.to_json()),
+            certificate,
+        });
     }
     response
 }
 
+/// What the upstream is told of the client.
+fn forwarded<'a>(host: &HostPolicy, findings: &'a Findings, ticket: &'a Ticket<'_>) -> Forwarded<'a> {
+    let CertStatus { verified, revoked, .. } = findings.status;
+    let certificate = (host.forward_client_cert && verified && !revoked).then(|| findings.identity.details()).flatten();
+    Forwarded {
+        client: ticket.client,
+        ray_id: ticket.ray_id,
+        client_cert: certificate.map(|details| details.rfc9440.as_str()).filter(|value| !value.is_empty()),
+    }
+}
+
+fn from_upstream(
+    answer: Result<Response<PooledBody>, UpstreamError>,
+    ticket: &Ticket<'_>,
+    accept: Option<HeaderValue>,
+) -> (Response<Body>, Reason) {
+    match answer {
+        Ok(mut response) => {
+            headers::prepare_response(response.headers_mut());
+            (response.map(Either::Right), Reason::Proxied)
+        }
+        Err(error) => {
+            tracing::debug!(ray_id = ticket.ray_id, %error, "no answer from an upstream");
+            let request = accept.map(|accept| (header::ACCEPT, accept)).into_iter().collect();
+            let face = Refusal::Upstream(error).face();
+            (respond::refusal(&face, ticket, &request), face.reason)
+        }
+    }
+}
+
 /// Everything that is decided about a request. No await in here: an acknowledged command of the control plane finds no verdict half made.
 fn examine(context: &Context, session: &Session, head: &Parts, ticket: &Ticket<'_>) -> Examined {
+    let in_force = context.in_force.borrow();
+    let generation = in_force.snapshot.generation;
     let rejected = |refusal: Refusal| Examined {
         outcome: Err(refusal.into()),
-        binding: None,
-        verified: false,
-        revoked: false,
-        rule: None,
-        logged: Vec::new(),
-        facts: None,
-        generation: context.in_force.borrow().snapshot.generation,
+        findings: Findings { generation, ..Findings::default() },
     };
     if let Err(refusal) = check_framing(head).and_then(|()| check_host(head, &session.server_name)) {
         return rejected(refusal);
     }
-    let in_force = context.in_force.borrow();
-    let binding = session.bind(context, &in_force.snapshot);
-    let Some(host) = binding.host.clone() else {
+    let Binding { host, identity, .. } = session.bind(context, &in_force.snapshot);
+    let Some(host) = host else {
         return rejected(Refusal::Misdirected);
     };
     let (Some(zone), Some(rules)) = (in_force.snapshot.zones.get(host.zone), in_force.rules(host.zone)) else {
         // A host without its rules cannot be: compile puts both in. If it were, nothing would be known of whom to let in.
         return rejected(Refusal::Blocked);
     };
-    let now = UnixTime::now();
-    let verified = binding.identity.verified(now);
-    let revoked = verified && binding.identity.revoked(|key| context.revocations.contains(key));
+    let status = identity.status(UnixTime::now(), &context.revocations);
     let facts = RequestFacts {
         head,
         session,
         zone: &zone.name,
-        identity: &binding.identity,
-        verified,
-        revoked,
+        identity: &identity,
+        status,
         geo: &context.geo,
         ray_id: ticket.ray_id,
         time: ticket.time,
@@ -160,8 +169,7 @@ fn examine(context: &Context, session: &Session, head: &Parts, ticket: &Ticket<'
         Action::Block(None) => Err(Refusal::Blocked.into()),
         Action::Block(Some(custom)) => Err(Rejected::Custom(custom)),
     };
-    let generation = in_force.snapshot.generation;
-    Examined { outcome, binding: Some(binding), verified, revoked, rule, logged, facts, generation }
+    Examined { outcome, findings: Findings { identity, status, rule, logged, facts, generation } }
 }
 
 /// Refuses what servers behind us might read in another way than we do (RFC 9112 §6, §11.2). The HTTP library has refused broken
@@ -209,15 +217,17 @@ fn outgoing(mut head: Parts, body: Incoming, forwarded: &Forwarded<'_>) -> Reque
     Request::from_parts(head, body)
 }
 
-/// What the access record says of the certificate.
-fn certificate(binding: &Binding, verified: bool, revoked: bool) -> Option<ClientCertificate> {
-    let details = binding.identity.details()?;
-    Some(ClientCertificate {
-        verified,
-        revoked,
-        failure: binding.identity.failure(UnixTime::now()).map(|failure| failure.to_string()),
-        serial: details.serial.clone(),
-        fingerprint_sha256: details.fingerprint_sha256.clone(),
-        subject: details.subject_dn.clone(),
-    })
+impl Findings {
+    /// What the access record says of the certificate.
+    fn certificate(&self) -> Option<ClientCertificate> {
+        let details = self.identity.details()?;
+        Some(ClientCertificate {
+            verified: self.status.verified,
+            revoked: self.status.revoked,
+            failure: self.status.failure.map(|failure| failure.to_string()),
+            serial: details.serial.clone(),
+            fingerprint_sha256: details.fingerprint_sha256.clone(),
+            subject: details.subject_dn.clone(),
+        })
+    }
 }

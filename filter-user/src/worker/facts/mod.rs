@@ -22,7 +22,7 @@ use self::cookies::Cookie;
 use super::limits::MAX_HEADERS;
 use super::session::Session;
 use crate::geo::{Databases, Location};
-use crate::pki::{CertificateDetails, ClientIdentity};
+use crate::pki::{CertStatus, CertificateDetails, ClientIdentity};
 
 /// The facts of one request.
 pub(super) struct RequestFacts<'a> {
@@ -30,10 +30,8 @@ pub(super) struct RequestFacts<'a> {
     pub(super) session: &'a Session,
     pub(super) zone: &'a str,
     pub(super) identity: &'a ClientIdentity,
-    /// Whether the certificate is valid now.
-    pub(super) verified: bool,
-    /// Whether the certificate is valid and revoked.
-    pub(super) revoked: bool,
+    /// What the certificate is worth now.
+    pub(super) status: CertStatus,
     pub(super) geo: &'a Databases,
     pub(super) ray_id: &'a str,
     pub(super) time: SystemTime,
@@ -116,9 +114,9 @@ impl Facts for RequestFacts<'_> {
         match field {
             // Workers serve nothing else.
             Field::Ssl => Some(true),
-            Field::CertPresented => Some(self.identity.presented()),
-            Field::CertVerified => Some(self.verified),
-            Field::CertRevoked => Some(self.revoked),
+            Field::CertPresented => Some(self.status.presented),
+            Field::CertVerified => Some(self.status.verified),
+            Field::CertRevoked => Some(self.status.revoked),
             Field::CertRfc9440TooLarge => {
                 Some(self.identity.details().is_some_and(|details| details.rfc9440_too_large))
             }

@@ -9,10 +9,12 @@ use std::time::{Duration, UNIX_EPOCH};
 use filter_rules::{Facts, Field, FieldSpec, Source, Type};
 use http::Request;
 use http::request::Parts;
+use rustls_pki_types::UnixTime;
 
 use super::{Computed, RequestFacts};
 use crate::geo::Databases;
 use crate::pki::ClientIdentity;
+use crate::revocation::RevocationSet;
 use crate::worker::session::Session;
 
 fn head() -> Parts {
@@ -43,8 +45,7 @@ fn with_facts(check: impl FnOnce(&RequestFacts<'_>)) {
         session: &session,
         zone: "example.com",
         identity: &identity,
-        verified: false,
-        revoked: false,
+        status: identity.status(UnixTime::now(), &RevocationSet::new().reader()),
         geo: &geo,
         ray_id: "00f1",
         time: UNIX_EPOCH + Duration::from_millis(1_700_000_000_250),
