@@ -1,8 +1,8 @@
 //! The revocation set beside two well-kept concurrent maps: look-ups by size, hit and miss, one after the other and
 //! overlapping; writes; memory.
 //!
-//! `cargo bench -p filter-bench --bench revocation`. Memory is printed first; it is the growth of the process, so it holds
-//! what the allocator adds. A look-up bench does `BATCH` look-ups an iteration, so an item is one look-up.
+//! `cargo bench -p filter-bench --bench revocation`. Memory is printed first; it is the growth of a process, so it holds what
+//! the allocator adds. A look-up bench does `BATCH` look-ups an iteration, so an item is one look-up.
 
 use std::collections::HashSet;
 use std::hint::black_box;
@@ -11,15 +11,28 @@ use std::sync::OnceLock;
 use dashmap::DashSet;
 use divan::Bencher;
 use divan::counter::ItemsCount;
+use filter_user::model::{AuthorityId, Timestamp};
+use filter_user::pki::{Authority, Crl};
 use filter_user::revocation::{IssuerKeyHash, RevocationKey, RevocationSet};
 
 const SIZES: [usize; 3] = [1_000, 1_000_000, 10_000_000];
 /// Look-ups an iteration.
 const BATCH: usize = 4_096;
 
+/// Entries of the sets whose memory is measured.
+const MEASURED: usize = 10_000_000;
+/// Makes this program measure one set and end.
+const MEASURE: &str = "FILTER_BENCH_MEASURE";
+
 fn main() {
-    print_memory();
-    divan::main();
+    match std::env::var(MEASURE) {
+        Ok(name) => measure(&name),
+        Err(_) => {
+            println!("bytes an entry at {MEASURED} entries:");
+            ["ours", "papaya", "dashmap", "std"].into_iter().for_each(measure_elsewhere);
+            divan::main();
+        }
+    }
 }
 
 /// Keys made like real ones; the first half of those asked for is present, the second is not.
@@ -212,27 +225,67 @@ fn load(bencher: Bencher<'_, '_>, size: usize) {
     bencher.counter(ItemsCount::new(size)).bench_local(|| Ours::with(present(size)));
 }
 
-fn print_memory() {
-    const SIZE: usize = 10_000_000;
-    let keys = present(SIZE);
-    println!("memory at {SIZE} entries, bytes an entry (growth of the process):");
-    growth("Ours", || Ours::with(keys));
-    growth("papaya::HashSet", || <papaya::HashSet<RevocationKey> as Subject>::with(keys));
-    growth("DashSet", || <DashSet<RevocationKey> as Subject>::with(keys));
-    growth("std::HashSet, not shared", || keys.iter().copied().collect::<HashSet<_>>());
-    println!("Ours, by its own account: {:.1}\n", ratio(Ours::with(keys).0.heap_bytes(), SIZE));
+/// From the bytes of a CRL to sorted revocation keys: signature, parsing, hashing, sorting.
+#[divan::bench(args = [10_000, 1_000_000], sample_count = 5, sample_size = 1)]
+fn crl_import(bencher: Bencher<'_, '_>, entries: usize) {
+    let (crl, authority) = crl(entries);
+    let now = Timestamp::now();
+    bencher.counter(ItemsCount::new(entries)).bench_local(|| {
+        let crl = Crl::parse(&crl, &authority, now).expect("the list is good");
+        assert_eq!(crl.revoked().len(), entries, "every entry counts");
+    });
+}
+
+/// A list with 16-byte serials, and its issuer.
+fn crl(entries: usize) -> (Vec<u8>, Authority) {
+    let mut params = rcgen::CertificateParams::default();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    params.key_usages = vec![rcgen::KeyUsagePurpose::KeyCertSign, rcgen::KeyUsagePurpose::CrlSign];
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let issuer = rcgen::CertifiedIssuer::self_signed(params, key).expect("an authority");
+    let this_update = time::OffsetDateTime::now_utc();
+    let revoked = present(entries).iter().map(|key| rcgen::RevokedCertParams {
+        serial_number: rcgen::SerialNumber::from_slice(key.as_bytes()),
+        revocation_time: this_update,
+        reason_code: None,
+        invalidity_date: None,
+    });
+    let list = rcgen::CertificateRevocationListParams {
+        this_update,
+        next_update: this_update + time::Duration::days(1),
+        crl_number: rcgen::SerialNumber::from(1_u64),
+        issuing_distribution_point: None,
+        revoked_certs: revoked.collect(),
+        key_identifier_method: rcgen::KeyIdMethod::Sha256,
+    };
+    let der = list.signed_by(&issuer).expect("a list").der().to_vec();
+    let authority = Authority::from_der(AuthorityId::generate(), None, "bench", issuer.der(), Timestamp::now());
+    (der, authority.expect("an authority"))
+}
+
+/// Measures in a process of its own: what one set frees, another would take without growing the process.
+fn measure_elsewhere(name: &str) {
+    let status = std::env::current_exe().and_then(|own| std::process::Command::new(own).env(MEASURE, name).status());
+    if !status.is_ok_and(|status| status.success()) {
+        println!("  {name}: could not be measured");
+    }
+}
+
+fn measure(name: &str) {
+    let keys = present(MEASURED);
+    match name {
+        "ours" => growth("ours", || Ours::with(keys)),
+        "papaya" => growth("papaya::HashSet", || <papaya::HashSet<RevocationKey> as Subject>::with(keys)),
+        "dashmap" => growth("DashSet", || <DashSet<RevocationKey> as Subject>::with(keys)),
+        _ => growth("std::HashSet, not shared", || keys.iter().copied().collect::<HashSet<_>>()),
+    }
 }
 
 fn growth<T>(name: &str, make: impl FnOnce() -> T) {
     let before = resident_bytes();
     let made = make();
-    let after = resident_bytes();
-    println!("  {name}: {:.1}", ratio(after.saturating_sub(before), 10_000_000));
+    println!("  {name}: {:.1}", resident_bytes().saturating_sub(before) as f64 / MEASURED as f64);
     drop(made);
-}
-
-fn ratio(bytes: usize, entries: usize) -> f64 {
-    bytes as f64 / entries as f64
 }
 
 fn resident_bytes() -> usize {

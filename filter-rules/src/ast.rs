@@ -9,7 +9,7 @@ use crate::scheme::Field;
 use crate::span::Span;
 use crate::types::Type;
 
-/// An expression of type Bool, or of Array<Bool> inside `any(…)` and `all(…)`.
+/// An expression of type Bool, or of `Array<Bool>` inside `any(…)` and `all(…)`.
 #[derive(Clone, Debug)]
 pub enum Logical {
     /// Two or more operands joined by the same operator.
@@ -47,7 +47,7 @@ pub enum Logical {
 }
 
 impl Logical {
-    /// Bool, or Array<Bool> for a mapped comparison.
+    /// Bool, or `Array<Bool>` for a mapped comparison.
     #[must_use]
     pub fn ty(&self) -> Type {
         match self {
@@ -104,7 +104,7 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// Bool, or Array<Bool> when the value is mapped with `[*]` or is an array of Booleans.
+    /// Bool, or `Array<Bool>` when the value is mapped with `[*]` or is an array of Booleans.
     #[must_use]
     pub fn ty(&self) -> Type {
         if self.left.is_mapped() {

@@ -1,5 +1,6 @@
 //! Facts as data: for tests, for `expr eval --facts`, for what is known ahead of time.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::ops::ControlFlow;
@@ -7,6 +8,9 @@ use std::ops::ControlFlow;
 use serde_json::Value as Json;
 
 use crate::facts::{Facts, Visit, VisitEntry};
+use crate::host::normalise_host;
+use crate::interpret::{AllFacts, Lookup as _};
+use crate::lists::Lists;
 use crate::scheme::Field;
 use crate::types::Type;
 use crate::value::Value;
@@ -60,6 +64,33 @@ impl FactSet {
         Ok(facts)
     }
 
+    /// What is known of every request for a host: its `http.host`, in normal form.
+    #[must_use]
+    pub fn for_host(host: &str) -> Self {
+        let host = normalise_host(host).into_owned().into_bytes();
+        Self(BTreeMap::from([(Field::HttpHost, Some(Value::from(host)))]))
+    }
+
+    /// The values of these fields for a request, to record what a verdict was made from. Missing ones are put in as missing.
+    #[must_use]
+    pub fn capture<F: Facts + ?Sized>(facts: &F, fields: &[Field]) -> Self {
+        let lookup = AllFacts { facts, lists: &Lists::default() };
+        let value = |field: Field| {
+            let Ok(value) = lookup.value(field);
+            value.map(Value::into_owned)
+        };
+        Self(fields.iter().map(|field| (*field, value(*field))).collect())
+    }
+
+    /// The facts as JSON that [`FactSet::from_json`] reads. A string that is not UTF-8 is an array of its bytes.
+    #[must_use]
+    pub fn to_json(&self) -> Json {
+        let member = |(field, value): (&Field, &Option<Value<'_>>)| {
+            (field.name().to_owned(), value.as_ref().map_or(Json::Null, to_json))
+        };
+        Json::Object(self.0.iter().map(member).collect())
+    }
+
     /// Puts a value in, in place of what was there. A key of a map without values is no key.
     ///
     /// # Errors
@@ -108,6 +139,10 @@ fn from_json(json: Json, ty: Type) -> Option<Value<'static>> {
         (Type::Int, Json::Number(number)) => Value::Int(number.as_i64()?),
         (Type::Ip, Json::String(text)) => Value::Ip(text.parse().ok()?),
         (Type::Bytes, Json::String(text)) => Value::from(text.into_bytes()),
+        (Type::Bytes, Json::Array(bytes)) => {
+            let bytes = bytes.iter().map(|byte| byte.as_u64().and_then(|byte| u8::try_from(byte).ok()));
+            Value::from(bytes.collect::<Option<Vec<u8>>>()?)
+        }
         (Type::Array(element), Json::Array(items)) => {
             Value::Array(items.into_iter().map(|item| from_json(item, *element)).collect::<Option<_>>()?)
         }
@@ -119,6 +154,21 @@ fn from_json(json: Json, ty: Type) -> Option<Value<'static>> {
         }
         _ => return None,
     })
+}
+
+fn to_json(value: &Value<'_>) -> Json {
+    match value {
+        Value::Bool(value) => Json::from(*value),
+        Value::Int(value) => Json::from(*value),
+        Value::Ip(value) => Json::from(value.to_string()),
+        Value::Bytes(bytes) => std::str::from_utf8(bytes).map_or_else(|_| Json::from(bytes.to_vec()), Json::from),
+        Value::Array(items) => items.iter().map(to_json).collect(),
+        Value::Map(entries) => {
+            let member =
+                |(key, value): (&Cow<'_, [u8]>, _)| (String::from_utf8_lossy(key).into_owned(), to_json(value));
+            Json::Object(entries.iter().map(member).collect())
+        }
+    }
 }
 
 /// Shows strings until told to stop.

@@ -128,7 +128,7 @@ fn quantify<L: Lookup>(quantifier: Quantifier, argument: &Argument, lookup: &L) 
     })
 }
 
-/// The Booleans of a logical expression of type Array<Bool>.
+/// The Booleans of a logical expression of type `Array<Bool>`.
 fn truths<L: Lookup>(logical: &Logical, lookup: &L) -> Result<Vec<bool>, L::Unknown> {
     match logical {
         Logical::Group { inner, .. } => truths(inner, lookup),

@@ -265,18 +265,11 @@ fn lint_hosts_without_mtls(rule: &Rule, context: &LintContext<'_>, push: Push<'_
 
 /// What is known of every request for a host whose clients are not asked for a certificate.
 fn without_certificate(host: &str) -> FactSet {
-    let mut known = host_only(host);
+    let mut known = FactSet::for_host(host);
     for field in [Field::CertVerified, Field::CertRevoked, Field::CertPresented] {
         let is_bool = known.insert(field, Value::Bool(false));
         debug_assert!(is_bool.is_ok(), "certificate flags are Booleans");
     }
-    known
-}
-
-fn host_only(host: &str) -> FactSet {
-    let mut known = FactSet::default();
-    let is_bytes = known.insert(Field::HttpHost, Value::from(normalise_host(host).into_owned().into_bytes()));
-    debug_assert!(is_bytes.is_ok(), "the host is a string");
     known
 }
 
@@ -285,7 +278,7 @@ fn asks_for_certificate(expression: &Expression) -> bool {
 }
 
 fn concerns(rule: &Rule, host: &str) -> bool {
-    rule.residual(&host_only(host)) != Residual::False
+    rule.residual(&FactSet::for_host(host)) != Residual::False
 }
 
 /// Whether `skip` is certainly true for everything `rule` can be true for: always, or for each of the hosts it is bound to.
@@ -294,7 +287,9 @@ fn shadows(skip: &Rule, rule: &Rule) -> bool {
     is_true_for(&FactSet::default())
         || rule.hosts().is_some_and(|hosts| {
             !hosts.is_empty()
-                && hosts.iter().all(|host| std::str::from_utf8(host).is_ok_and(|host| is_true_for(&host_only(host))))
+                && hosts
+                    .iter()
+                    .all(|host| std::str::from_utf8(host).is_ok_and(|host| is_true_for(&FactSet::for_host(host))))
         })
 }
 

@@ -5,6 +5,7 @@
 //! that does not look at the address has all addresses in one of the two sets, or in neither.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use crate::ast::{Comparison, Literal, Logical, LogicalOp, OrderOp, Set, Test};
 use crate::expression::Expression;
@@ -29,11 +30,24 @@ pub enum Residual {
     Unknown,
 }
 
+/// `false`, `true`, `unknown`, or an expression: `ip.src in {10.0.0.0/8}`.
+impl fmt::Display for Residual {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::False => f.write_str("false"),
+            Self::True => f.write_str("true"),
+            Self::Networks(set) => write!(f, "{} in {set}", Field::IpSrc.name()),
+            Self::Unknown => f.write_str("unknown"),
+        }
+    }
+}
+
 impl Rule {
     /// What is certain about the rule's expression when only these facts are known.
     ///
     /// Sound: `False`, `True` and `Networks` hold for every request that agrees with the known facts. It may be `Unknown` where
-    /// a closer look would find one of the others.
+    /// a closer look would find one of the others. A known host is in its normal form, as in requests: see
+    /// [`FactSet::for_host`].
     #[must_use]
     pub fn residual(&self, known: &FactSet) -> Residual {
         residual(self.expression().root(), known, self.lists())

@@ -1,5 +1,6 @@
 //! What chains are worth, as a table; what is remembered of them.
 
+use proptest::prelude::*;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
     KeyPair, KeyUsagePurpose, SerialNumber,
@@ -315,4 +316,35 @@ fn a_full_cache_forgets_the_oldest_verdict() {
     let mut none = ChainCache::new(0);
     assert!(none.identify(&chains[0], &trusted, now()).verified(now()));
     assert!(none.is_empty());
+}
+
+/// A chain whose making is not repeated for every case.
+fn sample() -> &'static (TrustAnchors, [CertificateDer<'static>; 2]) {
+    static SAMPLE: std::sync::OnceLock<(TrustAnchors, [CertificateDer<'static>; 2])> = std::sync::OnceLock::new();
+    SAMPLE.get_or_init(|| {
+        let root = ca("root");
+        let middle = sub_ca("middle", &root);
+        (anchors(&[&root]), [leaf(&middle, |_| ()), middle.der().clone()])
+    })
+}
+
+proptest! {
+    #[test]
+    fn no_changed_byte_of_a_chain_is_verified_or_makes_anything_panic(
+        second: bool, place in 0_usize..2_000, change in 1_u8..=255, cut in proptest::option::of(0_usize..500),
+    ) {
+        let (anchors, chain) = sample();
+        let mut chain = chain.clone();
+        let mut bytes = chain[usize::from(second)].to_vec();
+        let place = place % bytes.len();
+        bytes[place] ^= change;
+        bytes.truncate(cut.unwrap_or(bytes.len()));
+        chain[usize::from(second)] = bytes.into();
+        let identity = ClientIdentity::from_chain(&chain, anchors, now());
+        prop_assert!(identity.presented() && !identity.verified(now()));
+        let details = identity.details().unwrap();
+        let printable = |text: &str| text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+        prop_assert!(printable(&details.subject_dn) && printable(&details.subject_dn_legacy));
+        prop_assert!(printable(&details.issuer_dn) && printable(&details.issuer_dn_legacy));
+    }
 }

@@ -7,6 +7,8 @@ use rcgen::{
     KeyUsagePurpose,
 };
 
+use proptest::prelude::*;
+
 use super::test_support::*;
 use super::*;
 use crate::model::SubjectParts;
@@ -202,4 +204,19 @@ fn a_bad_request_is_refused_with_its_reason() {
 fn a_request_with_carriage_returns_is_kept_as_it_was_sent() {
     let crlf = csr(&rcgen::PKCS_ECDSA_P256_SHA256).replace('\n', "\r\n");
     assert_eq!(CertificateRequest::from_pem(&crlf).unwrap().pem.as_deref(), Some(crlf.as_str()));
+}
+
+proptest! {
+    #[test]
+    fn no_changed_byte_of_a_request_is_taken_or_makes_anything_panic(place in 0_usize..1_000, change in 1_u8..=255) {
+        static SAMPLE: std::sync::OnceLock<Vec<u8>> = std::sync::OnceLock::new();
+        let sample = SAMPLE.get_or_init(|| {
+            let key = KeyPair::generate().unwrap();
+            csr_params().serialize_request(&key).unwrap().der().to_vec()
+        });
+        let mut bytes = sample.clone();
+        let place = place % bytes.len();
+        bytes[place] ^= change;
+        prop_assert!(CertificateRequest::from_der(&bytes).is_err());
+    }
 }

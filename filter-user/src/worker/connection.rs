@@ -84,8 +84,8 @@ where
         async move { Ok::<_, Infallible>(request::serve(&context, &session, request).await) }
     });
     let connection = http1::Builder::new()
-        .pipeline_flush(true)
-        .max_headers(MAX_HEADERS)
+        // hyper's parser takes the next slot before it sees that the head has ended.
+        .max_headers(MAX_HEADERS + 1)
         .max_header_size(MAX_HEAD)
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)

@@ -79,6 +79,23 @@ impl Session {
         }
     }
 
+    /// A TLS 1.3 session without a certificate.
+    #[cfg(test)]
+    pub(super) fn for_tests([client, server]: [SocketAddr; 2], server_name: &str) -> Self {
+        let binding = Binding { generation: 0, host: None, identity: ClientIdentity::none() };
+        Self {
+            client,
+            server,
+            server_name: server_name.to_owned(),
+            hello: Box::default(),
+            fingerprint: OnceCell::new(),
+            tls_version: Some(rustls::ProtocolVersion::TLSv1_3),
+            tls_cipher: Some(rustls::CipherSuite::TLS13_AES_128_GCM_SHA256),
+            chain: Vec::new(),
+            binding: RefCell::new(binding),
+        }
+    }
+
     /// The binding under `snapshot`. A new snapshot may bind other CAs to the host: then the chain is judged anew, on the connection
     /// that is already open.
     pub(super) fn bind(&self, context: &Context, snapshot: &Snapshot) -> Binding {

@@ -3,6 +3,8 @@
 //! Nothing is computed until a rule asks for it, and then once.
 
 mod cookies;
+#[cfg(test)]
+mod tests;
 mod tls;
 mod uri;
 
