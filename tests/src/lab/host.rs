@@ -1,15 +1,49 @@
-//! The links of the machine itself, which a lab must leave as they were.
+//! The machine itself, which a lab must leave as it was.
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use super::programs::ip;
+use super::registry;
+
+/// What a lab must leave behind: nothing. Made before everything else of a lab and dropped after it, it panics where a namespace
+/// is left or a link of the host has changed.
+#[derive(Debug)]
+pub(super) struct Aftermath {
+    lab: String,
+    links: HostLinks,
+}
+
+impl Aftermath {
+    /// Looks at the host before the lab `name` is made.
+    pub(super) fn of(lab: &str) -> Result<Self> {
+        Ok(Self { lab: lab.to_owned(), links: HostLinks::look()? })
+    }
+
+    fn assert_nothing_left(&self) -> Result<()> {
+        let left = registry::namespaces_of(&self.lab)?;
+        if !left.is_empty() {
+            bail!("namespaces of the lab are left: {left:?}");
+        }
+        self.links.assert_unchanged()
+    }
+}
+
+impl Drop for Aftermath {
+    fn drop(&mut self) {
+        match self.assert_nothing_left() {
+            Err(error) if std::thread::panicking() => eprintln!("{error:#}"),
+            Err(error) => panic!("{error:#}"),
+            Ok(()) => {}
+        }
+    }
+}
 
 /// What was seen of the host's links at one moment.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HostLinks(Vec<Link>);
+#[derive(Debug)]
+struct HostLinks(Vec<Link>);
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 struct Link {
     name: String,
     index: u64,
@@ -21,10 +55,7 @@ struct Link {
 
 impl HostLinks {
     /// Looks at the links now.
-    ///
-    /// # Errors
-    /// If `ip` fails or prints what is not understood.
-    pub fn look() -> Result<Self> {
+    fn look() -> Result<Self> {
         let listed: Value = serde_json::from_str(&ip(&["-json", "link", "show"])?).context("`ip -json link show`")?;
         let links = listed.as_array().context("`ip -json link show` did not print a list")?;
         Ok(Self(links.iter().filter_map(Link::read).collect()))
@@ -32,10 +63,7 @@ impl HostLinks {
 
     /// Compares with the links now. Links that others have added or removed meanwhile are their business, unless a new one
     /// carries a name of the lab.
-    ///
-    /// # Errors
-    /// If a link was changed, or a link of the lab has come to be on the host.
-    pub fn assert_unchanged(&self) -> Result<()> {
+    fn assert_unchanged(&self) -> Result<()> {
         let now = Self::look()?;
         for link in &now.0 {
             match self.0.iter().find(|before| before.index == link.index) {

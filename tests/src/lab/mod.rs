@@ -49,14 +49,12 @@ pub use client::{Connection, Curl, CurlAnswer, Exchange, Load, Openssl, Outcome,
 pub use config::{Config, Host, Upstream, Zone};
 pub use datapath::Datapath;
 pub use filter::{CertificateRow, CommandOutcome, Filter, Status};
-pub use host::HostLinks;
 pub use namespace::Namespace;
 pub use network::{CLIENT_IPV4, CLIENT_IPV6, EDGE_IPV4, EDGE_IPV6, Network, ORIGIN_IPV4};
 pub use origin::{Echo, Nginx, RecordedRequest, hex};
 pub use pki::{Authority, ClientCertificate, Issued};
 pub use process::Process;
-pub use programs::{find as find_program, find_nginx, require_root};
-pub use registry::leftovers;
+pub use programs::find_nginx;
 pub use setup::{API, Lab, OTHER_API, Setup, UNKNOWN, WWW, run};
 
 /// Makes one `#[test]` per datapath of each function: the same statement must hold with XDP in front and without.

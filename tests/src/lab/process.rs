@@ -60,12 +60,6 @@ impl Process {
         Ok(())
     }
 
-    /// Its process id.
-    #[must_use]
-    pub fn id(&self) -> u32 {
-        self.child.id()
-    }
-
     /// Whether it is still running.
     ///
     /// # Errors

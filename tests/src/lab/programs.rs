@@ -19,11 +19,8 @@ const PACKAGES: &[(&str, &str)] = &[
 /// Environment variable that names the nginx to run as origin.
 const NGINX_VARIABLE: &str = "MTLS_FILTER_LAB_NGINX";
 
-/// Finds `program` on the path or where administration programs live.
-///
-/// # Errors
-/// Where it is not installed; the text names the package.
-pub fn find(program: &str) -> Result<PathBuf> {
+/// Finds `program` on the path or where administration programs live. Where it is not installed, the error names the package.
+pub(super) fn find(program: &str) -> Result<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let folders = env::split_paths(&path).chain(["/usr/sbin", "/sbin", "/usr/local/sbin"].map(PathBuf::from));
     for folder in folders {
@@ -52,10 +49,7 @@ pub fn find_nginx() -> Result<PathBuf> {
 }
 
 /// Refuses by name to go on without root.
-///
-/// # Errors
-/// If the process does not run as root.
-pub fn require_root() -> Result<()> {
+pub(super) fn require_root() -> Result<()> {
     if !nix::unistd::geteuid().is_root() {
         bail!(
             "the lab needs root, because it makes network namespaces and loads XDP programs: run it by \

@@ -64,13 +64,10 @@ pub(super) fn remove(resource: &Resource) -> Result<()> {
     destroy(resource)
 }
 
-/// Names of the namespaces that this process has left behind.
-///
-/// # Errors
-/// If the list of namespaces cannot be read.
-pub fn leftovers() -> Result<Vec<String>> {
-    let own = format!("{PREFIX}-{}-", std::process::id());
-    Ok(namespaces()?.into_iter().filter(|name| name.starts_with(&own)).collect())
+/// The namespaces that there are of the lab `name`.
+pub(super) fn namespaces_of(name: &str) -> Result<Vec<String>> {
+    let beginning = format!("{name}-");
+    Ok(namespaces()?.into_iter().filter(|namespace| namespace.starts_with(&beginning)).collect())
 }
 
 fn lock() -> MutexGuard<'static, BTreeSet<Resource>> {

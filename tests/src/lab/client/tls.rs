@@ -122,13 +122,6 @@ pub struct TlsClient<'a> {
 }
 
 impl TlsClient<'_> {
-    /// The same client, with its sessions, asking for another host: what a client must not do, and an attacker does.
-    #[must_use]
-    pub fn for_host(mut self, host: &str) -> Self {
-        host.clone_into(&mut self.dialer.target.host);
-        self
-    }
-
     /// Opens a connection from the client's namespace.
     ///
     /// # Errors

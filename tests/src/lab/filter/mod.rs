@@ -113,12 +113,6 @@ impl Filter {
         self.process.is_running()
     }
 
-    /// Its process id.
-    #[must_use]
-    pub fn id(&self) -> u32 {
-        self.process.id()
-    }
-
     /// The configuration file it runs with.
     #[must_use]
     pub fn config_file(&self) -> &Path {

@@ -8,12 +8,6 @@ use serde_json::Value;
 pub struct Status(pub(super) Value);
 
 impl Status {
-    /// The whole of it.
-    #[must_use]
-    pub fn json(&self) -> &Value {
-        &self.0
-    }
-
     /// The generation of the rules that are in force.
     ///
     /// # Errors
