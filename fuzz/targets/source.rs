@@ -4,7 +4,7 @@
 #[expect(dead_code, reason = "the other target is the other program's")]
 #[path = "../../filter-rules/tests/support/fuzz_targets.rs"]
 mod fuzz_targets;
-#[expect(dead_code, reason = "only the other target generates")]
+
 #[path = "../../filter-rules/tests/support/generate.rs"]
 mod generate;
 

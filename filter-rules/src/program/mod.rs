@@ -146,7 +146,7 @@ impl Emitter {
             }
             Node::Leaf { check, negated } => {
                 let (on_true, on_false) = if negated { (on_false, on_true) } else { (on_true, on_false) };
-                self.steps.push(Step { check, on_true, on_false });
+                self.steps.push(Step { check: check.settle(), on_true, on_false });
                 u32::try_from(self.steps.len().saturating_sub(1)).unwrap_or(FALSE)
             }
             Node::All(items) => items.into_iter().rev().fold(on_true, |next, item| self.emit(item, next, on_false)),

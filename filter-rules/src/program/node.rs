@@ -67,7 +67,32 @@ impl Node {
         }
     }
 
-    /// A rough cost, to put cheap items first. The order of evaluation is not observable: nothing has effects.
+    /// What it costs to have it decide: its cost by how likely its value is the one that matters. The cheapest goes first. The
+    /// order of evaluation is not observable: nothing has effects.
+    fn price(&self, neutral: bool) -> u32 {
+        let likelihood = self.likelihood();
+        let decides = if neutral { 1_000_u32.saturating_sub(likelihood) } else { likelihood };
+        self.cost().saturating_mul(1_000) / decides.max(1)
+    }
+
+    /// A guess at how often of a thousand times it is true, as if its items had nothing to do with each other.
+    fn likelihood(&self) -> u32 {
+        let all = |items: &[Self], of: &dyn Fn(&Self) -> u32| {
+            items.iter().fold(1_000_u32, |product, item| product.saturating_mul(of(item)) / 1_000)
+        };
+        match self {
+            Self::Constant(value) => u32::from(*value).saturating_mul(1_000),
+            Self::Leaf { check, negated: false } => check.likelihood(),
+            Self::Leaf { check, negated: true } => 1_000_u32.saturating_sub(check.likelihood()),
+            Self::All(items) => all(items, &Self::likelihood),
+            Self::Any(items) => {
+                1_000_u32.saturating_sub(all(items, &|item| 1_000_u32.saturating_sub(item.likelihood())))
+            }
+            Self::Odd { .. } => 500,
+        }
+    }
+
+    /// A rough cost.
     fn cost(&self) -> u32 {
         match self {
             Self::Constant(_) => 0,
@@ -92,7 +117,7 @@ fn combine(items: Vec<Node>, neutral: bool) -> Node {
         }
     }
     let mut merged = merge(flat, neutral);
-    merged.sort_by_key(Node::cost);
+    merged.sort_by_key(|item| item.price(neutral));
     match merged.len() {
         0 => Node::Constant(neutral),
         1 => merged.pop().unwrap_or(Node::Constant(neutral)),
@@ -120,11 +145,6 @@ fn merge(items: Vec<Node>, negated_ones: bool) -> Vec<Node> {
                 }
             }
             other => merged.push(other),
-        }
-    }
-    for item in &mut merged {
-        if let Node::Leaf { check, .. } = item {
-            check.settle();
         }
     }
     merged
