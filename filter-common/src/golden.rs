@@ -4,7 +4,10 @@ use std::{format, mem::offset_of, string::String, vec::Vec};
 
 use crate::{
     ABI_VERSION, Reason,
-    layout::{Config, Counter, GroupValue, HOST_TERMINATE, HostKey, HostValue, ListenKey, ListenValue, NAME_MAX},
+    layout::{
+        Config, ConnectionKey, Counter, GroupValue, HOST_TERMINATE, HostKey, HostValue, ListenKey, ListenValue,
+        NAME_MAX,
+    },
     maps,
 };
 
@@ -22,12 +25,13 @@ fn abi() -> String {
     lines.push(format!("ABI_VERSION {ABI_VERSION}"));
     layout!(lines:
         ListenKey { address, port, padding }
-        ListenValue { flags }
+        ListenValue { told_at_ns }
+        ConnectionKey { client, edge, client_port, edge_port }
         GroupValue { first_socket }
         HostKey { name, length }
         HostValue { action }
         Counter { packets, bytes }
-        Config { abi_version, log_sample }
+        Config { abi_version, log_sample, syn_cookies, window_scale, segment_size_v4, segment_size_v6 }
     );
     lines.push(format!("NAME_MAX {NAME_MAX} HOST_TERMINATE {HOST_TERMINATE}"));
     for (name, key, value, entries) in [
@@ -36,6 +40,7 @@ fn abi() -> String {
         (maps::COUNTERS, "u32", "Counter", crate::REASONS),
         (maps::CONFIG, "u32", "Config", 1),
         (maps::GROUPS, "ListenKey", "GroupValue", maps::LISTEN_MAX),
+        (maps::PASSED, "ConnectionKey", "u32", maps::PASSED_MAX),
         (maps::SOCKETS, "u32", "u32", maps::SOCKETS_MAX),
     ] {
         lines.push(format!("map {name}: {key} -> {value}, {entries} entries"));

@@ -13,6 +13,10 @@ pub const GROUPS: &str = "GROUPS";
 /// Listening sockets, [`CPUS_MAX`] a group, indexed within it by the CPU that the worker is pinned to.
 pub const SOCKETS: &str = "SOCKETS";
 
+/// Connections that live in the kernel: [`ConnectionKey`](crate::layout::ConnectionKey) → 1. A cache: what it forgot is asked
+/// of the kernel.
+pub const PASSED: &str = "PASSED";
+
 /// The XDP program of the edge's interface.
 pub const PROGRAM_EDGE: &str = "mtls_filter";
 /// The program that chooses the worker.
@@ -26,6 +30,8 @@ pub const PROGRAM_ABI: &str = "mtls_abi";
 pub const LISTEN_MAX: u32 = 64;
 /// Most hosts, exact and wildcard names together.
 pub const HOSTS_MAX: u32 = 65_536;
+/// How many connections that live in the kernel are remembered.
+pub const PASSED_MAX: u32 = 65_536;
 /// Most CPUs that connections are steered by; on a CPU beyond, the kernel chooses the worker.
 pub const CPUS_MAX: u32 = 256;
 /// Most sockets: one for each CPU and address.

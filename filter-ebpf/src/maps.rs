@@ -3,13 +3,15 @@
 use aya_ebpf::{
     bindings::BPF_F_NO_PREALLOC,
     macros::map,
-    maps::{Array, HashMap, PerCpuArray, ReusePortSockArray},
+    maps::{Array, HashMap, LruHashMap, PerCpuArray, ReusePortSockArray},
 };
 use filter_common::{
-    REASONS, hello,
-    layout::{Config, Counter, GroupValue, HostKey, HostValue, ListenKey, ListenValue},
-    maps::{HOSTS_MAX, LISTEN_MAX, SOCKETS_MAX},
+    REASONS, Reason, hello,
+    layout::{Config, ConnectionKey, Counter, GroupValue, HostKey, HostValue, ListenKey, ListenValue},
+    maps::{HOSTS_MAX, LISTEN_MAX, PASSED_MAX, SOCKETS_MAX},
 };
+
+use crate::{parse::Segment, syn::Offer};
 
 #[map]
 pub(crate) static LISTEN: HashMap<ListenKey, ListenValue> = HashMap::with_max_entries(LISTEN_MAX, 0);
@@ -31,9 +33,20 @@ pub(crate) static GROUPS: HashMap<ListenKey, GroupValue> = HashMap::with_max_ent
 #[map]
 pub(crate) static SOCKETS: ReusePortSockArray = ReusePortSockArray::with_max_entries(SOCKETS_MAX, 0);
 
+#[map]
+pub(crate) static PASSED: LruHashMap<ConnectionKey, u32> = LruHashMap::with_max_entries(PASSED_MAX, 0);
+
 /// Work area of the program that runs on a CPU: what does not fit on a stack of 512 bytes.
 #[repr(C)]
 pub(crate) struct Scratch {
+    /// The segment that is decided about.
+    pub(crate) segment: Segment,
+    /// Its IP header, without options or extension headers.
+    pub(crate) ip: [u8; 40],
+    /// Its TCP header with options.
+    pub(crate) tcp: [u8; 64],
+    /// What it offers, if it is a SYN.
+    pub(crate) offer: Offer,
     /// The beginning of a segment's payload.
     pub(crate) bytes: hello::Bytes,
     /// The parser's state between two extensions.
@@ -56,4 +69,10 @@ pub(crate) fn scratch() -> Option<&'static mut Scratch> {
     // interrupted by another packet on this CPU. No reference is used after another was asked for: functions ask again after
     // `bpf_loop`, whose callbacks ask too.
     Some(unsafe { &mut *scratch })
+}
+
+/// The segment that this CPU decides about.
+#[inline(always)]
+pub(crate) fn segment() -> Result<&'static Segment, Reason> {
+    scratch().map(|scratch| &scratch.segment).ok_or(Reason::Internal)
 }

@@ -98,6 +98,17 @@ pub enum KernelError {
         /// One more than the highest number.
         max: u32,
     },
+    /// SYN cookies need a kernel setting that cannot be changed.
+    #[error("SYN cookies in XDP need {name} = {value}, which cannot be set (turn SYN cookies off to do without)")]
+    Setting {
+        /// Its name as `sysctl` writes it.
+        name: String,
+        /// What it should be.
+        value: &'static str,
+        /// Why it cannot.
+        #[source]
+        source: std::io::Error,
+    },
     /// A map cannot be read or written.
     #[error("the map {map} cannot be {operation}")]
     Map {

@@ -8,6 +8,7 @@
 //! * [`KernelPlan`] is what a snapshot wants the maps to hold.
 
 mod attach;
+mod cookies;
 mod error;
 mod host;
 mod hosts;
@@ -20,6 +21,7 @@ mod steering;
 
 pub use self::{
     attach::{AttachedMode, Kernel, KernelConfig, Mode},
+    cookies::Setting,
     error::KernelError,
     hosts::Changes,
     log::KernelLog,

@@ -13,7 +13,7 @@ use filter_common::{
     maps::{CONFIG, COUNTERS, PROGRAM_ABI, PROGRAM_EDGE},
 };
 
-use super::{Changes, KernelError, KernelLog, KernelPlan, host, hosts::Hosts, listen, object};
+use super::{Changes, KernelError, KernelLog, KernelPlan, cookies::Announced, host, hosts::Hosts, listen, object};
 
 /// Bytes of memory for what comes out of a test run: more than any packet that goes in.
 const RUN_MAX: usize = 16 * 1024;
@@ -25,6 +25,7 @@ pub struct Program {
     hosts: Hosts,
     counters: PerCpuArray<MapData, Counter>,
     config: Array<MapData, Config>,
+    content: Config,
 }
 
 /// What was counted under one reason since the program was loaded, on all CPUs.
@@ -60,8 +61,9 @@ impl Program {
         let counters = PerCpuArray::try_from(take(COUNTERS)?).map_err(KernelError::reading(COUNTERS))?;
         let config = Array::try_from(take(CONFIG)?).map_err(KernelError::reading(CONFIG))?;
         let hosts = Hosts::take(&mut ebpf)?;
-        let mut program = Self { ebpf, hosts, counters, config };
-        program.set_log_sample(log_sample)?;
+        let content = Config { abi_version: ABI_VERSION, log_sample, ..Config::default() };
+        let mut program = Self { ebpf, hosts, counters, config, content };
+        program.write_config()?;
         Ok(program)
     }
 
@@ -82,13 +84,31 @@ impl Program {
 
     /// Logs one in so many packets for listen addresses from now on; 0 logs none.
     pub fn set_log_sample(&mut self, log_sample: u32) -> Result<(), KernelError> {
-        let config = Config { abi_version: ABI_VERSION, log_sample };
-        self.config.set(0, config, 0).map_err(KernelError::writing(CONFIG))
+        self.content.log_sample = log_sample;
+        self.write_config()
+    }
+
+    /// Answers SYNs with cookies from now on, with what the kernel would announce on this interface. The kernel takes the
+    /// cookies only with the settings that [`Kernel`](super::Kernel) makes.
+    pub fn answer_syns(&mut self, interface: &str) -> Result<(), KernelError> {
+        let Announced { window_scale, segment_size_v4, segment_size_v6 } = Announced::on(interface);
+        self.content = Config { syn_cookies: 1, window_scale, segment_size_v4, segment_size_v6, ..self.content };
+        self.write_config()
+    }
+
+    fn write_config(&mut self) -> Result<(), KernelError> {
+        self.config.set(0, self.content, 0).map_err(KernelError::writing(CONFIG))
     }
 
     /// The program's debug lines, for whoever is the first to ask.
     pub fn take_log(&mut self) -> Option<KernelLog> {
         KernelLog::take(&mut self.ebpf)
+    }
+
+    /// How many instructions the kernel's verifier went through to accept the program; its limit is a million.
+    pub fn verified_instructions(&mut self) -> Result<u32, KernelError> {
+        let info = object::program::<Xdp>(&mut self.ebpf, PROGRAM_EDGE)?.info();
+        Ok(info.map_err(KernelError::program(PROGRAM_EDGE))?.verified_instruction_count().unwrap_or(0))
     }
 
     /// Runs the program `repeat` times on a packet that never was on a wire (`BPF_PROG_TEST_RUN`).
