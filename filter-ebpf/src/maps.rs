@@ -39,6 +39,8 @@ pub(crate) static PASSED: LruHashMap<ConnectionKey, u32> = LruHashMap::with_max_
 /// Work area of the program that runs on a CPU: what does not fit on a stack of 512 bytes.
 #[repr(C)]
 pub(crate) struct Scratch {
+    /// The number of the reason that was found.
+    pub(crate) reason: u32,
     /// The segment that is decided about.
     pub(crate) segment: Segment,
     /// Its IP header, without options or extension headers.
