@@ -36,6 +36,9 @@ pub(crate) static SOCKETS: ReusePortSockArray = ReusePortSockArray::with_max_ent
 #[map]
 pub(crate) static PASSED: LruHashMap<ConnectionKey, u32> = LruHashMap::with_max_entries(PASSED_MAX, 0);
 
+/// Room for a TCP header: as much as a masked length can be.
+pub(crate) type TcpBytes = [u8; 80];
+
 /// Work area of the program that runs on a CPU: what does not fit on a stack of 512 bytes.
 #[repr(C)]
 pub(crate) struct Scratch {
@@ -45,8 +48,10 @@ pub(crate) struct Scratch {
     pub(crate) segment: Segment,
     /// Its IP header, without options or extension headers.
     pub(crate) ip: [u8; 40],
-    /// Its TCP header with options.
-    pub(crate) tcp: [u8; 64],
+    /// Its TCP header with options, which has 60 bytes at most.
+    pub(crate) tcp: TcpBytes,
+    /// Its addresses and ports as the kernel wants them for a look-up of its socket.
+    pub(crate) tuple: [u32; 9],
     /// What it offers, if it is a SYN.
     pub(crate) offer: Offer,
     /// The beginning of a segment's payload.

@@ -8,9 +8,9 @@ use aya_ebpf::{
     helpers::generated::{bpf_sk_release, bpf_skc_lookup_tcp},
     programs::XdpContext,
 };
-use filter_common::layout::{Address, ConnectionKey};
+use filter_common::layout::Address;
 
-use crate::parse::Segment;
+use crate::{maps, parse::Segment};
 
 /// The kernel's number of the state in which a socket has no connection yet.
 const TCP_LISTEN: u32 = 10;
@@ -23,14 +23,21 @@ impl Socket {
     #[inline(always)]
     pub(crate) fn of(ctx: &XdpContext, segment: &Segment) -> Option<Self> {
         let key = &segment.connection;
-        let (Address([.., client]), Address([.., edge])) = (key.client, key.edge);
-        let mut v4 = [client, edge, u32::from(key.client_port) | u32::from(key.edge_port) << 16];
-        let (tuple, size): (*mut bpf_sock_tuple, u32) = if segment.is_v4() {
-            ((&raw mut v4).cast(), size_of_val(&v4) as u32)
+        let ([c, d], [e, f]) = (key.client_port.to_ne_bytes(), key.edge_port.to_ne_bytes());
+        let ports = u32::from_ne_bytes([c, d, e, f]);
+        let (Address([c0, c1, c2, client]), Address([e0, e1, e2, edge])) = (key.client, key.edge);
+        // In the work area, where there is room for the longer one whichever it is: the verifier of 6.1 does not know that
+        // the longer size never meets the shorter tuple.
+        let tuple = &mut maps::scratch()?.tuple;
+        let size = if segment.is_v4() {
+            let [first, second, third, ..] = tuple;
+            (*first, *second, *third) = (client, edge, ports);
+            12
         } else {
-            // The key has the layout of the helper's tuple for IPv6.
-            ((&raw const *key).cast_mut().cast(), size_of::<ConnectionKey>() as u32)
+            *tuple = [c0, c1, c2, client, e0, e1, e2, edge, ports];
+            36
         };
+        let tuple: *mut bpf_sock_tuple = (&raw mut *tuple).cast();
         // SAFETY: the tuple is as long as its size says, and only read; the context is the program's own.
         let socket = unsafe { bpf_skc_lookup_tcp(ctx.as_ptr(), tuple, size, BPF_F_CURRENT_NETNS as u64, 0) };
         if socket.is_null() { None } else { Some(Self(socket)) }

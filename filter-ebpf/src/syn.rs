@@ -141,7 +141,7 @@ unsafe extern "C" fn step(_index: u32, _context: *mut c_void) -> i64 {
 impl Offer {
     /// Reads the option at `at`; `None` if it is the last, or makes no sense.
     #[inline(always)]
-    fn option(&mut self, tcp: &[u8; 64]) -> Option<()> {
+    fn option(&mut self, tcp: &maps::TcpBytes) -> Option<()> {
         let at = self.at;
         if at >= self.end {
             return None;
@@ -175,7 +175,7 @@ impl Offer {
 }
 
 #[inline(always)]
-fn byte(tcp: &[u8; 64], at: u32) -> u8 {
-    #[expect(clippy::indexing_slicing, reason = "the mask is one less than the length")]
+fn byte(tcp: &maps::TcpBytes, at: u32) -> u8 {
+    #[expect(clippy::indexing_slicing, reason = "the mask is less than the length")]
     tcp[opaque(at) as usize & 63]
 }
