@@ -42,6 +42,7 @@ fn abi() -> String {
         (maps::COUNTERS, "u32", "Counter", crate::REASONS),
         (maps::CONFIG, "u32", "Config", 1),
         (maps::GROUPS, "ListenKey", "GroupValue", maps::LISTEN_MAX),
+        (maps::DENY, "u32 Address", "u32", maps::DENY_MAX),
         (maps::PASSED, "ConnectionKey", "u32", maps::PASSED_MAX),
         (maps::SOCKETS, "u32", "u32", maps::SOCKETS_MAX),
     ] {

@@ -228,7 +228,7 @@ mod pod {
             unsafe impl aya::Pod for super::$name {}
         )+};
     }
-    pod!(ListenKey, ListenValue, ConnectionKey, GroupValue, ShortName, LongName, HostValue, Counter, Config);
+    pod!(Address, ListenKey, ListenValue, ConnectionKey, GroupValue, ShortName, LongName, HostValue, Counter, Config);
 }
 
 #[cfg(test)]

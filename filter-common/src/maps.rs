@@ -15,6 +15,9 @@ pub const GROUPS: &str = "GROUPS";
 /// Listening sockets, [`CPUS_MAX`] a group, indexed within it by the CPU that the worker is pinned to.
 pub const SOCKETS: &str = "SOCKETS";
 
+/// Networks whose SYNs are dropped, the longest prefix first: bits and [`Address`](crate::layout::Address) → 1. An IPv4
+/// prefix is 96 bits longer here.
+pub const DENY: &str = "DENY";
 /// Connections that live in the kernel: [`ConnectionKey`](crate::layout::ConnectionKey) → 1. A cache: what it forgot is asked
 /// of the kernel.
 pub const PASSED: &str = "PASSED";
@@ -32,6 +35,8 @@ pub const PROGRAM_ABI: &str = "mtls_abi";
 pub const LISTEN_MAX: u32 = 64;
 /// Most hosts, exact and wildcard names, short and long, together.
 pub const HOSTS_MAX: u32 = 65_536;
+/// Most networks that are denied.
+pub const DENY_MAX: u32 = 131_072;
 /// How many connections that live in the kernel are remembered.
 pub const PASSED_MAX: u32 = 65_536;
 /// Most CPUs that connections are steered by; on a CPU beyond, the kernel chooses the worker.

@@ -106,6 +106,8 @@ reasons! {
     CookieInvalid = 21, "cookie_invalid", Drop;
     /// The client ends a connection on which it has said nothing: reset, as there is nothing to end.
     ClosedEarly = 22, "closed_early", Transmit;
+    /// A SYN from a network that the rules block whatever the request.
+    Denied = 23, "denied", Drop;
 }
 
 impl From<Reason> for u32 {

@@ -33,7 +33,7 @@ pub(crate) fn decide(
 ) -> Result<Reason, Reason> {
     let connection: &ConnectionKey = &segment.connection;
     let is_passed = maps::PASSED.get_ptr(connection).is_some();
-    if segment.flags(SYN_ACK_FIN_RST) == TcpHeader::SYN {
+    if segment.begins_connection() {
         // The last connection of these addresses and ports may still be in the kernel, which then knows what a SYN is to it.
         if is_passed {
             if sockets::has_connection(ctx, segment) {

@@ -8,6 +8,7 @@
 //! | [`hello`] | the ClientHello of a segment |
 //! | [`hosts`] | looking a server name up |
 //! | [`verdict`] | the decision: which reason a packet gets |
+//! | [`deny`] | networks that the rules block whatever the request |
 //! | [`front`] | the SYN-cookie front: what a segment is to a connection that nothing knows of yet |
 //! | [`cookie`], [`syn`], [`sockets`] | SYN cookies, the SYN-ACK that carries them, the kernel's sockets |
 //! | [`answer`], [`reset`] | rewriting a packet into its answer, the RST that refuses |
@@ -26,6 +27,7 @@
 mod answer;
 mod cookie;
 mod counters;
+mod deny;
 mod front;
 mod hello;
 mod hosts;

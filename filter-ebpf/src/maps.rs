@@ -3,12 +3,14 @@
 use aya_ebpf::{
     bindings::BPF_F_NO_PREALLOC,
     macros::map,
-    maps::{Array, HashMap, LruHashMap, PerCpuArray, ReusePortSockArray},
+    maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, ReusePortSockArray},
 };
 use filter_common::{
     REASONS, Reason, hello,
-    layout::{Config, ConnectionKey, Counter, GroupValue, HostValue, ListenKey, ListenValue, LongName, ShortName},
-    maps::{HOSTS_MAX, LISTEN_MAX, PASSED_MAX, SOCKETS_MAX},
+    layout::{
+        Address, Config, ConnectionKey, Counter, GroupValue, HostValue, ListenKey, ListenValue, LongName, ShortName,
+    },
+    maps::{DENY_MAX, HOSTS_MAX, LISTEN_MAX, PASSED_MAX, SOCKETS_MAX},
 };
 
 use crate::{parse::Segment, syn::Offer};
@@ -35,6 +37,9 @@ pub(crate) static GROUPS: HashMap<ListenKey, GroupValue> = HashMap::with_max_ent
 
 #[map]
 pub(crate) static SOCKETS: ReusePortSockArray = ReusePortSockArray::with_max_entries(SOCKETS_MAX, 0);
+
+#[map]
+pub(crate) static DENY: LpmTrie<Address, u32> = LpmTrie::with_max_entries(DENY_MAX, BPF_F_NO_PREALLOC);
 
 #[map]
 pub(crate) static PASSED: LruHashMap<ConnectionKey, u32> = LruHashMap::with_max_entries(PASSED_MAX, 0);

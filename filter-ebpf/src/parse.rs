@@ -206,6 +206,12 @@ impl Segment {
         self.flags & u32::from(flags) == u32::from(flags)
     }
 
+    /// Whether it is a SYN, and nothing else.
+    #[inline(always)]
+    pub(crate) fn begins_connection(&self) -> bool {
+        self.flags(TcpHeader::SYN | TcpHeader::ACK | TcpHeader::FIN | TcpHeader::RST) == TcpHeader::SYN
+    }
+
     /// Those of these flags that are set.
     #[inline(always)]
     pub(crate) fn flags(&self, mask: u8) -> u8 {

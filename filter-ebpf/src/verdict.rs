@@ -8,7 +8,7 @@ use filter_common::{
 };
 
 use crate::{
-    front, hello, hosts, log, maps,
+    deny, front, hello, hosts, log, maps,
     packet::Packet,
     parse::{self, Datagram, IpProtocol, Segment, TcpHeader},
     reset,
@@ -64,6 +64,10 @@ fn listened(ctx: &XdpContext) -> Result<*mut ListenValue, Reason> {
 fn segment(ctx: &XdpContext, listen: *mut ListenValue) -> Result<Reason, Reason> {
     let config: &Config = maps::CONFIG.get(0).ok_or(Reason::Internal)?;
     let segment = maps::segment()?;
+    // Connections that are there already are the workers' to refuse.
+    if segment.begins_connection() && deny::covers(segment) {
+        return Ok(Reason::Denied);
+    }
     if config.syn_cookies != 0 {
         return front::decide(ctx, segment, listen, config);
     }

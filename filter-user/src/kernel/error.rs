@@ -84,6 +84,14 @@ pub enum KernelError {
         /// How many there may be.
         max: u32,
     },
+    /// More denied networks than the trie can hold.
+    #[error("{count} networks to deny; {max} is the limit of XDP's table")]
+    TooManyNetworks {
+        /// How many there are.
+        count: usize,
+        /// How many there may be.
+        max: u32,
+    },
     /// A name that cannot be in the host table.
     #[error("{name:?} is no host name: 1 to 255 bytes, an asterisk only as the whole first label")]
     HostName {

@@ -13,13 +13,17 @@ use filter_common::{
 
 use super::{KernelError, KernelPlan};
 
-/// What a plan changed in the host table.
+/// What a plan changed in the tables of hosts and denied networks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
     /// Hosts that were added, or whose action is another now.
     pub written: usize,
     /// Hosts that are gone.
     pub removed: usize,
+    /// Networks that are denied now and were not.
+    pub denied: usize,
+    /// Networks that are not denied any more.
+    pub allowed: usize,
 }
 
 /// The host tables and what they hold, so that nothing has to be read back to know what to write.
@@ -35,6 +39,11 @@ impl Hosts {
         let short = maps::HashMap::try_from(take(HOSTS)?).map_err(KernelError::reading(HOSTS))?;
         let long = maps::HashMap::try_from(take(LONG_HOSTS)?).map_err(KernelError::reading(LONG_HOSTS))?;
         Ok(Self { short, long, content: HashMap::new() })
+    }
+
+    /// Whether the plan's hosts can be in the tables.
+    pub(super) fn check(plan: &KernelPlan) -> Result<(), KernelError> {
+        wanted(plan).map(drop)
     }
 
     /// Writes what differs from the plan. Hosts are added before others are removed, so a renamed host is never gone.

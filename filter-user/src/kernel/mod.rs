@@ -9,6 +9,7 @@
 
 mod attach;
 mod cookies;
+mod deny;
 mod error;
 mod host;
 mod hosts;
@@ -25,7 +26,7 @@ pub use self::{
     error::KernelError,
     hosts::Changes,
     log::KernelLog,
-    plan::{HostAction, KernelPlan},
+    plan::{HostAction, KernelPlan, Network},
     program::{Count, Program, Run},
     steering::{Group, Steering},
 };

@@ -13,7 +13,9 @@ use filter_common::{
     maps::{CONFIG, COUNTERS, PROGRAM_ABI, PROGRAM_EDGE},
 };
 
-use super::{Changes, KernelError, KernelLog, KernelPlan, cookies::Announced, host, hosts::Hosts, listen, object};
+use super::{
+    Changes, KernelError, KernelLog, KernelPlan, cookies::Announced, deny::Deny, host, hosts::Hosts, listen, object,
+};
 
 /// Bytes of memory for what comes out of a test run: more than any packet that goes in.
 const RUN_MAX: usize = 16 * 1024;
@@ -23,6 +25,7 @@ pub struct Program {
     // Holds the program, and the maps that nobody took.
     pub(super) ebpf: Ebpf,
     hosts: Hosts,
+    deny: Deny,
     counters: PerCpuArray<MapData, Counter>,
     config: Array<MapData, Config>,
     content: Config,
@@ -61,15 +64,24 @@ impl Program {
         let counters = PerCpuArray::try_from(take(COUNTERS)?).map_err(KernelError::reading(COUNTERS))?;
         let config = Array::try_from(take(CONFIG)?).map_err(KernelError::reading(CONFIG))?;
         let hosts = Hosts::take(&mut ebpf)?;
+        let deny = Deny::take(&mut ebpf)?;
         let content = Config { abi_version: ABI_VERSION, log_sample, ..Config::default() };
-        let mut program = Self { ebpf, hosts, counters, config, content };
+        let mut program = Self { ebpf, hosts, deny, counters, config, content };
         program.write_config()?;
         Ok(program)
     }
 
     /// Brings the maps to what the plan wants. A plan that cannot be applied changes nothing.
     pub fn apply(&mut self, plan: &KernelPlan) -> Result<Changes, KernelError> {
-        self.hosts.apply(plan)
+        Deny::check(plan)?;
+        Hosts::check(plan)?;
+        let before = self.deny.count();
+        // Protect first, relax last: a failure between leaves more refused than the plan wants, never less.
+        let denied = self.deny.protect(plan)?;
+        let changes = self.hosts.apply(plan)?;
+        self.deny.relax(plan)?;
+        let allowed = before + denied - self.deny.count();
+        Ok(Changes { denied, allowed, ..changes })
     }
 
     /// What was counted, in the order of the reasons' numbers.

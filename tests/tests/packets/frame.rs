@@ -41,6 +41,8 @@ pub(crate) fn shapes() -> impl Iterator<Item = Shape> {
 /// A TCP (or UDP) packet from the client to the filter.
 #[derive(Clone, Debug)]
 pub(crate) struct Frame {
+    /// Another client, for families that have one.
+    pub(crate) client: Option<IpAddr>,
     pub(crate) client_port: u16,
     pub(crate) destination_port: u16,
     pub(crate) other_address: bool,
@@ -65,6 +67,7 @@ pub(crate) struct Frame {
 impl Frame {
     pub(crate) fn tcp(flags: u8, payload: impl Into<Vec<u8>>) -> Self {
         Self {
+            client: None,
             client_port: 50_000,
             destination_port: 443,
             other_address: false,
@@ -99,6 +102,9 @@ impl Frame {
         };
         let mut client: SocketAddr = client.parse().unwrap();
         client.set_port(self.client_port);
+        if let Some(ip) = self.client {
+            client.set_ip(ip);
+        }
         edge.set_port(self.destination_port);
         if self.other_address {
             edge.set_ip(match shape.family {

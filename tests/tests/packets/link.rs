@@ -14,11 +14,12 @@ use aya::{
     programs::{Xdp, XdpMode},
 };
 use filter_common::{Reason, maps::PROGRAM_PASS};
-use filter_user::kernel::{Kernel, KernelConfig, KernelPlan, Mode};
+use filter_user::kernel::{Kernel, KernelConfig, KernelPlan, Mode, Steering};
 
 use crate::{
     corpus::{client_hello, server_name},
     loader::{in_namespace, ip},
+    steering::{group, listeners},
 };
 
 const HOST: &str = "www.example.com";
@@ -110,8 +111,12 @@ fn on_a_link(mode: Mode, syn_cookies: bool) {
         });
         ip(&format!("link set client netns {}", client_was_moved.recv().unwrap()));
         ip("link set edge up");
-        for address in &listen {
-            let listener = TcpListener::bind(address).unwrap();
+        // As the daemon has them: some listeners on each address, one of which the program for workers chooses.
+        let groups: Vec<_> = listen.iter().map(|&address| listeners(address, 2)).collect();
+        let _steering =
+            Steering::attach(&groups.iter().map(|members| group(members, &[0, 1])).collect::<Vec<_>>()).unwrap();
+        for listener in groups.into_iter().flatten() {
+            listener.set_nonblocking(false).unwrap();
             thread::spawn(move || serve(&listener));
         }
         let config = KernelConfig { interface: "edge".to_owned(), listen, mode, log_sample: 0, syn_cookies };

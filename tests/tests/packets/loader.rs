@@ -1,10 +1,12 @@
 //! Attaching to an interface of a network namespace of the test's own.
 
-use std::{fs, net::SocketAddr, process::Command, thread};
+use std::{fs, net::SocketAddr, os::fd::AsFd as _, process::Command, thread};
 
 use filter_user::kernel::{AttachedMode, Kernel, KernelConfig, KernelError, KernelPlan, Mode, Program};
 
-use crate::frame::EDGE_V4;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use crate::frame::{ACK, EDGE_V4, Frame, shapes};
 
 /// Runs `test` on a thread in a new network namespace, which goes when the thread does.
 pub(crate) fn in_namespace<T: Send + 'static>(test: impl FnOnce() -> T + Send + 'static) -> T {
@@ -65,6 +67,26 @@ fn native_alone_fails_where_the_driver_cannot() {
         assert!(matches!(&error, KernelError::Attach { tried, .. } if tried.len() == 1), "{error}");
         assert!(!ip("link show edge").contains("xdp"));
     });
+}
+
+#[test]
+fn packets_are_logged_only_when_a_sample_is_asked_for() {
+    let mut program = Program::load(&[EDGE_V4.parse().unwrap()], 0).unwrap();
+    let mut log = program.take_log().unwrap();
+    assert!(program.take_log().is_none(), "it can be taken once");
+    let packet = Frame::tcp(ACK, []).build(shapes().next().unwrap());
+    let mut has_lines_after_a_run = |program: &mut Program| {
+        program.run(&packet, 1).unwrap();
+        let mut fds = [PollFd::new(log.as_fd(), PollFlags::POLLIN)];
+        let lines = poll(&mut fds, PollTimeout::ZERO).unwrap() > 0;
+        log.flush();
+        lines
+    };
+    assert!(!has_lines_after_a_run(&mut program));
+    program.set_log_sample(1).unwrap();
+    assert!(has_lines_after_a_run(&mut program));
+    program.set_log_sample(0).unwrap();
+    assert!(!has_lines_after_a_run(&mut program));
 }
 
 #[test]

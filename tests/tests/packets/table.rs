@@ -46,6 +46,10 @@ fn hello_with(extensions: &[Extension]) -> Frame {
     Frame::data(client_hello(extensions))
 }
 
+fn from(client: &'static str) -> impl FnOnce(&mut Frame) {
+    move |frame| frame.client = Some(client.parse().unwrap())
+}
+
 fn name_of(length: usize) -> String {
     let labels = "abcdefg.".repeat(length / 8 + 1);
     // Neither a dot nor a digit at the end.
@@ -80,6 +84,26 @@ fn headers() -> Vec<Row> {
         ),
         both("icmp", Frame::data([8; 8]).with(|f| f.protocol = 1), Reason::OtherProtocol),
         both("longer by its header than the frame", known().with(|f| f.cut = 1), Reason::Malformed),
+        v4("syn from a denied network", Frame::tcp(SYN, []).with(from("203.0.113.255")), Reason::Denied),
+        v4("syn from another denied network", Frame::tcp(SYN, []).with(from("203.0.112.128")), Reason::Denied),
+        v4("syn from one address below it", Frame::tcp(SYN, []).with(from("203.0.112.127")), Reason::Control),
+        v4(
+            "syn from one address above a denied network",
+            Frame::tcp(SYN, []).with(from("203.0.114.0")),
+            Reason::Control,
+        ),
+        v4(
+            "a connection from a denied network is a worker's",
+            known().with(from("203.0.113.1")),
+            Reason::HostTerminate,
+        ),
+        v6("syn from a denied network", Frame::tcp(SYN, []).with(from("2001:db8:bad:ffff::1")), Reason::Denied),
+        v6("syn from one network above", Frame::tcp(SYN, []).with(from("2001:db8:bae::")), Reason::Control),
+        v6(
+            "ipv6 that ends like a denied network",
+            Frame::tcp(SYN, []).with(from("2001:db8::203.0.113.1")),
+            Reason::Control,
+        ),
         v4("ip options", unknown().with(|f| f.ip_options = vec![1; 40]), Reason::HostUnknown),
         v4("ip options before a known host", known().with(|f| f.ip_options = vec![1; 4]), Reason::HostTerminate),
         v4("first fragment", known().with(|f| f.fragment = 0x2000), Reason::Fragment),
