@@ -4,7 +4,10 @@ use std::{format, mem::offset_of, string::String, vec::Vec};
 
 use crate::{
     ABI_VERSION, Reason,
-    layout::{Config, Counter, GroupValue, HOST_TERMINATE, HostKey, HostValue, ListenKey, ListenValue, NAME_MAX},
+    layout::{
+        Config, ConnectionKey, Counter, GroupValue, HOST_TERMINATE, HostValue, ListenKey, ListenValue, LongName,
+        NAME_MAX, SHORT_NAME_MAX, ShortName,
+    },
     maps,
 };
 
@@ -22,20 +25,25 @@ fn abi() -> String {
     lines.push(format!("ABI_VERSION {ABI_VERSION}"));
     layout!(lines:
         ListenKey { address, port, padding }
-        ListenValue { flags }
+        ListenValue { told_at_ns }
+        ConnectionKey { client, edge, client_port, edge_port }
         GroupValue { first_socket }
-        HostKey { name, length }
+        ShortName { name, length }
+        LongName { name, length }
         HostValue { action }
         Counter { packets, bytes }
-        Config { abi_version, log_sample }
+        Config { abi_version, log_sample, syn_cookies, window_scale, segment_size_v4, segment_size_v6 }
     );
-    lines.push(format!("NAME_MAX {NAME_MAX} HOST_TERMINATE {HOST_TERMINATE}"));
+    lines.push(format!("NAME_MAX {NAME_MAX} SHORT_NAME_MAX {SHORT_NAME_MAX} HOST_TERMINATE {HOST_TERMINATE}"));
     for (name, key, value, entries) in [
         (maps::LISTEN, "ListenKey", "ListenValue", maps::LISTEN_MAX),
-        (maps::HOSTS, "HostKey", "HostValue", maps::HOSTS_MAX),
+        (maps::HOSTS, "ShortName", "HostValue", maps::HOSTS_MAX),
+        (maps::LONG_HOSTS, "LongName", "HostValue", maps::HOSTS_MAX),
         (maps::COUNTERS, "u32", "Counter", crate::REASONS),
         (maps::CONFIG, "u32", "Config", 1),
         (maps::GROUPS, "ListenKey", "GroupValue", maps::LISTEN_MAX),
+        (maps::DENY, "u32 Address", "u32", maps::DENY_MAX),
+        (maps::PASSED, "ConnectionKey", "u32", maps::PASSED_MAX),
         (maps::SOCKETS, "u32", "u32", maps::SOCKETS_MAX),
     ] {
         lines.push(format!("map {name}: {key} -> {value}, {entries} entries"));

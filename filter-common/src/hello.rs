@@ -17,8 +17,8 @@ pub const EXTENSIONS_MAX: u32 = 64;
 /// How often [`Walk::step`] must be called at most: once for each extension, and once to see the end.
 pub const STEPS_MAX: u32 = EXTENSIONS_MAX + 1;
 
-/// A segment's first bytes.
-pub type Bytes = [u8; HELLO_MAX];
+/// A segment's first bytes, and room for reading a word at the last of them.
+pub type Bytes = [u8; HELLO_MAX + 4];
 
 /// What a segment holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,11 +157,12 @@ impl Walk {
             return self.short(self.at + 4, self.end);
         }
         let body = self.at + 4;
-        let next = body + u16_at(bytes, self.at + 2);
+        let kind_and_length = u32_at(bytes, self.at);
+        let next = body + (kind_and_length & 0xffff);
         if next > self.end {
             return MALFORMED;
         }
-        if u16_at(bytes, self.at) == EXTENSION_SERVER_NAME {
+        if kind_and_length >> 16 == EXTENSION_SERVER_NAME {
             return self.server_name(bytes, body, next);
         }
         self.at = next;
@@ -201,8 +202,8 @@ impl Walk {
 /// What the kernel's program finds in a segment with this payload.
 #[must_use]
 pub fn server_name(payload: &[u8]) -> Hello {
-    let mut bytes = [0; HELLO_MAX];
-    let present = bytes.iter_mut().zip(payload).map(|(to, from)| *to = *from).count();
+    let mut bytes = [0; HELLO_MAX + 4];
+    let present = bytes.iter_mut().take(HELLO_MAX).zip(payload).map(|(to, from)| *to = *from).count();
     let mut walk = Walk::default();
     walk.begin(&bytes, present as u32);
     for _ in 0..STEPS_MAX {
@@ -234,7 +235,142 @@ fn u8_at(bytes: &Bytes, at: u32) -> u8 {
 
 #[inline(always)]
 fn u16_at(bytes: &Bytes, at: u32) -> u32 {
-    u32::from(u8_at(bytes, at)) << 8 | u32::from(u8_at(bytes, at + 1))
+    u32_at(bytes, at) >> 16
+}
+
+/// Four bytes, the first the most significant. The last may be behind those that are present, if the caller drops them.
+#[inline(always)]
+fn u32_at(bytes: &Bytes, at: u32) -> u32 {
+    let place = bytes.as_ptr().wrapping_add(opaque(at) as usize & (HELLO_MAX - 1));
+    // SAFETY: the mask is one less than HELLO_MAX, and there are four bytes more than that. One read instead of four saves
+    // a third of the time for an extension.
+    u32::from_be(unsafe { place.cast::<u32>().read_unaligned() })
 }
 
 const _: () = assert!(HELLO_MAX.is_power_of_two());
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use std::{vec, vec::Vec};
+
+    /// A ClientHello with these extensions, each of a type and a content.
+    fn client_hello(extensions: &[(u16, Vec<u8>)]) -> Vec<u8> {
+        let mut list = Vec::new();
+        for (kind, content) in extensions {
+            list.extend(kind.to_be_bytes());
+            list.extend((content.len() as u16).to_be_bytes());
+            list.extend(content);
+        }
+        // Version, random, no session id, one suite, no compression.
+        let mut body = vec![3, 3];
+        body.extend([7; 32]);
+        body.extend([0, 0, 2, 0x13, 1, 1, 0]);
+        body.extend((list.len() as u16).to_be_bytes());
+        body.extend(list);
+        let mut record = vec![22, 3, 1];
+        record.extend((body.len() as u16 + 4).to_be_bytes());
+        record.extend([1, 0]);
+        record.extend((body.len() as u16).to_be_bytes());
+        record.extend(body);
+        record
+    }
+
+    fn name(name: &[u8]) -> (u16, Vec<u8>) {
+        let length = name.len() as u16;
+        (0, [&(length + 3).to_be_bytes()[..], &[0], &length.to_be_bytes(), name].concat())
+    }
+
+    fn other(count: u16) -> Vec<(u16, Vec<u8>)> {
+        (0..count).map(|n| (0x2a00 + n, vec![1, 2])).collect()
+    }
+
+    /// The name found in these bytes, or what was found instead.
+    fn found(bytes: &[u8]) -> Result<&[u8], Hello> {
+        match server_name(bytes) {
+            Hello::Name { at, length } => Ok(&bytes[at as usize..(at + length) as usize]),
+            hello => Err(hello),
+        }
+    }
+
+    #[test]
+    fn the_name_is_found_wherever_it_is() {
+        for place in [0, 1, 63] {
+            let mut extensions = other(63);
+            extensions.insert(place, name(b"www.example.com"));
+            assert_eq!(found(&client_hello(&extensions)), Ok(&b"www.example.com"[..]), "behind {place} extensions");
+        }
+    }
+
+    #[test]
+    fn limits_hold_at_the_limit_and_one_past_it() {
+        let behind = |count| client_hello(&[other(count), vec![name(b"a")]].concat());
+        assert_eq!(found(&behind(63)), Ok(&b"a"[..]));
+        assert_eq!(found(&behind(64)), Err(Hello::TooManyExtensions));
+        assert_eq!(found(&client_hello(&other(64))), Err(Hello::NoName));
+        assert_eq!(found(&client_hello(&other(65))), Err(Hello::TooManyExtensions));
+        assert_eq!(found(&client_hello(&[name(&[b'a'; 255])])), Ok(&[b'a'; 255][..]));
+        assert_eq!(found(&client_hello(&[name(&[b'a'; 256])])), Err(Hello::NameTooLong));
+        // The name ends with the last byte that is looked at, and one behind it.
+        let padded = |length| client_hello(&[(21, vec![0; length]), name(b"abc")]);
+        let most = HELLO_MAX - padded(0).len();
+        assert_eq!(found(&padded(most)), Ok(&b"abc"[..]));
+        assert_eq!(found(&padded(most + 1)), Err(Hello::Incomplete));
+    }
+
+    #[test]
+    fn what_is_no_plain_hello_is_left_to_tls() {
+        for (what, bytes, expected) in [
+            ("nothing", &b""[..], Hello::Incomplete),
+            ("half a record header", &[22, 3], Hello::Incomplete),
+            ("a request without TLS", b"GET / HTTP/1.1\r\n\r\n", Hello::Not),
+            ("an alert", &[21, 3, 3, 0, 2, 1, 0], Hello::Not),
+            ("a server's hello", &[22, 3, 3, 0, 4, 2, 0, 0, 0], Hello::Not),
+            ("application data", &[23, 3, 3, 0, 4, 1, 0, 0, 0], Hello::Not),
+            ("SSL 2", &[0x80, 0x2e, 1, 3, 1, 0], Hello::Not),
+        ] {
+            assert_eq!(found(bytes), Err(expected), "{what}");
+        }
+        for (what, extension) in [
+            ("no content", vec![]),
+            ("an empty name", vec![0, 3, 0, 0, 0]),
+            ("two names", b"\0\x08\0\0\x01a\0\0\x01b".to_vec()),
+            ("a name that is no host's", vec![0, 4, 1, 0, 1, b'a']),
+            ("bytes behind the list", vec![0, 4, 0, 0, 1, b'a', 0]),
+        ] {
+            assert_eq!(found(&client_hello(&[(0, extension)])), Err(Hello::Malformed), "{what}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_parsed_and_a_name_lies_within_them(bytes in prop::collection::vec(any::<u8>(), 0..3000)) {
+            if let Hello::Name { at, length } = server_name(&bytes) {
+                prop_assert!((at + length) as usize <= bytes.len().min(HELLO_MAX));
+            }
+        }
+
+        #[test]
+        fn a_hello_that_is_cut_has_its_name_or_none(cut in 0_usize..200, extensions in 0_u16..9) {
+            let hello = client_hello(&[other(extensions), vec![name(b"www.example.com")], other(3)].concat());
+            let part = &hello[..cut.min(hello.len())];
+            match server_name(part) {
+                Hello::Name { at, length } => prop_assert_eq!(&part[at as usize..(at + length) as usize], b"www.example.com"),
+                hello => prop_assert_eq!(hello, Hello::Incomplete),
+            }
+        }
+
+        #[test]
+        fn a_changed_byte_never_makes_a_name_out_of_bounds(at in 0_usize..110, byte in any::<u8>()) {
+            let mut hello = client_hello(&[other(2), vec![name(b"www.example.com")]].concat());
+            if let Some(place) = hello.get_mut(at) {
+                *place = byte;
+            }
+            if let Hello::Name { at, length } = server_name(&hello) {
+                prop_assert!((1..=255).contains(&length) && (at + length) as usize <= hello.len());
+            }
+        }
+    }
+}

@@ -1,29 +1,81 @@
 //! Keys and values of the maps.
 //!
-//! All are `repr(C)` with every byte named, so that what one side writes is what the other compares. Addresses are 16 bytes
-//! in network order, IPv4 as IPv4-mapped IPv6; ports are two bytes in network order.
+//! All are `repr(C)` with every byte named, so that what one side writes is what the other compares. Addresses and ports are
+//! integers whose bytes in memory are in network order; an IPv4 address is mapped into IPv6.
 
 /// Longest name in a server_name extension that is looked up; DNS allows 253.
 pub const NAME_MAX: usize = 255;
+/// Longest name in the table of short names. A key is hashed and compared whole, which takes a third of the time for these;
+/// nearly all names are that short.
+pub const SHORT_NAME_MAX: usize = 63;
+
+/// An IP address. Four words, so that it is copied and compared by words; in memory they are its 16 bytes in network order.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Address(pub [u32; 4]);
+
+impl Address {
+    /// An IPv6 address.
+    #[must_use]
+    pub const fn from_octets(octets: [u8; 16]) -> Self {
+        let [a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3, d0, d1, d2, d3] = octets;
+        Self([
+            u32::from_ne_bytes([a0, a1, a2, a3]),
+            u32::from_ne_bytes([b0, b1, b2, b3]),
+            u32::from_ne_bytes([c0, c1, c2, c3]),
+            u32::from_ne_bytes([d0, d1, d2, d3]),
+        ])
+    }
+
+    /// An IPv4 address, as the word that its four bytes are in memory.
+    #[inline(always)]
+    #[must_use]
+    pub const fn from_v4(word: u32) -> Self {
+        Self([0, 0, u32::from_ne_bytes([0, 0, 0xff, 0xff]), word])
+    }
+
+    /// Its 16 bytes in network order.
+    #[must_use]
+    pub const fn octets(self) -> [u8; 16] {
+        let Self([a, b, c, d]) = self;
+        let ([a0, a1, a2, a3], [b0, b1, b2, b3]) = (a.to_ne_bytes(), b.to_ne_bytes());
+        let ([c0, c1, c2, c3], [d0, d1, d2, d3]) = (c.to_ne_bytes(), d.to_ne_bytes());
+        [a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3, d0, d1, d2, d3]
+    }
+}
 
 /// An address and port that the filter answers for.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ListenKey {
     /// IPv6, or IPv4 mapped into IPv6.
-    pub address: [u8; 16],
-    /// Network order.
-    pub port: [u8; 2],
+    pub address: Address,
+    /// The two bytes of the port in network order.
+    pub port: u16,
     /// Zero.
-    pub padding: [u8; 2],
+    pub padding: u16,
 }
 
-/// What is known about a listen address. Its presence is what counts; the field is for what later steps need to know.
+/// What is known about a listen address.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ListenValue {
-    /// No flag is defined yet: zero.
-    pub flags: u32,
+    /// When the listeners were last told that SYN cookies are in use, in the kernel's monotonic nanoseconds. Written by XDP.
+    pub told_at_ns: u64,
+}
+
+/// A TCP connection of a client.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ConnectionKey {
+    /// The client's address.
+    pub client: Address,
+    /// The listen address.
+    pub edge: Address,
+    /// The client's port, in network order.
+    pub client_port: u16,
+    /// The listen port, in network order.
+    pub edge_port: u16,
 }
 
 /// A group of listeners on one address.
@@ -39,16 +91,42 @@ pub struct GroupValue {
 /// No host's name starts with a dot, so the two never meet; a name in a ClientHello that does must not be looked up.
 #[repr(C, align(8))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct HostKey {
+pub struct Name<const MAX: usize> {
     /// The name, then zeros.
-    pub name: [u8; NAME_MAX],
+    pub name: [u8; MAX],
     /// Length of the name, so that a name that ends with zero bytes is another name.
     pub length: u8,
+}
+
+/// Key of a name that is short enough for the faster table.
+pub type ShortName = Name<SHORT_NAME_MAX>;
+/// Key of any other name.
+pub type LongName = Name<NAME_MAX>;
+
+impl<const MAX: usize> Name<MAX> {
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let length = u8::try_from(bytes.len()).ok().filter(|&length| length > 0 && usize::from(length) <= MAX)?;
+        let mut name = [0; MAX];
+        for (to, from) in name.iter_mut().zip(bytes) {
+            *to = from.to_ascii_lowercase();
+        }
+        Some(Self { name, length })
+    }
+}
+
+/// The key of a host, and with it the table that it is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum HostKey {
+    /// In [`HOSTS`](crate::maps::HOSTS).
+    Short(ShortName),
+    /// In [`LONG_HOSTS`](crate::maps::LONG_HOSTS).
+    Long(LongName),
 }
 
 impl HostKey {
     /// The key of a name as it was configured: `www.example.com`, or `*.example.com` for all names with one label more.
     /// `None` if the name is empty, too long, starts with a dot, or has an asterisk anywhere else.
+    #[must_use]
     pub fn new(pattern: &str) -> Option<Self> {
         let name = match pattern.strip_prefix('*') {
             Some(rest) if rest.starts_with('.') && rest.len() > 1 => rest,
@@ -60,24 +138,31 @@ impl HostKey {
     }
 
     /// The key under which the exact name of a ClientHello is looked up; `None` if it starts with a dot, is empty or too long.
+    #[must_use]
     pub fn exact(name: &[u8]) -> Option<Self> {
         if name.first() == Some(&b'.') { None } else { Self::from_bytes(name) }
     }
 
     /// The key under which the wildcard that covers the name of a ClientHello is looked up; `None` if it has no dot
     /// behind its first byte.
+    #[must_use]
     pub fn wildcard(name: &[u8]) -> Option<Self> {
         let dot = name.iter().position(|&byte| byte == b'.').filter(|&dot| dot > 0)?;
         Self::from_bytes(name.get(dot..)?)
     }
 
+    /// The name, without zeros.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        let (name, length) = match self {
+            Self::Short(key) => (&key.name[..], key.length),
+            Self::Long(key) => (&key.name[..], key.length),
+        };
+        name.get(..usize::from(length)).unwrap_or(name)
+    }
+
     fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let length = u8::try_from(bytes.len()).ok().filter(|&length| length > 0)?;
-        let mut name = [0; NAME_MAX];
-        for (to, from) in name.iter_mut().zip(bytes) {
-            *to = from.to_ascii_lowercase();
-        }
-        Some(Self { name, length })
+        ShortName::from_bytes(bytes).map(Self::Short).or_else(|| LongName::from_bytes(bytes).map(Self::Long))
     }
 }
 
@@ -110,16 +195,27 @@ pub struct Config {
     pub abi_version: u32,
     /// One in so many packets for a listen address is logged; 0 logs none.
     pub log_sample: u32,
+    /// 1: XDP answers SYNs with cookies. 0: the kernel does what it does.
+    pub syn_cookies: u32,
+    /// The window scale to announce: the one that the kernel chooses when it makes the socket.
+    pub window_scale: u32,
+    /// The segment size to announce to IPv4 clients.
+    pub segment_size_v4: u32,
+    /// The segment size to announce to IPv6 clients.
+    pub segment_size_v6: u32,
 }
 
 const _: () = {
-    assert!(size_of::<ListenKey>() == 20 && align_of::<ListenKey>() == 1);
-    assert!(size_of::<ListenValue>() == 4);
+    assert!(size_of::<Address>() == 16);
+    assert!(size_of::<ListenKey>() == 20 && align_of::<ListenKey>() == 4);
+    assert!(size_of::<ListenValue>() == 8);
+    assert!(size_of::<ConnectionKey>() == 36 && align_of::<ConnectionKey>() == 4);
     assert!(size_of::<GroupValue>() == 4);
-    assert!(size_of::<HostKey>() == 256 && align_of::<HostKey>() == 8);
+    assert!(size_of::<ShortName>() == 64 && align_of::<ShortName>() == 8);
+    assert!(size_of::<LongName>() == 256 && align_of::<LongName>() == 8);
     assert!(size_of::<HostValue>() == 4);
     assert!(size_of::<Counter>() == 16);
-    assert!(size_of::<Config>() == 8);
+    assert!(size_of::<Config>() == 24);
 };
 
 /// Userspace may hand these to the kernel as bytes.
@@ -132,7 +228,7 @@ mod pod {
             unsafe impl aya::Pod for super::$name {}
         )+};
     }
-    pod!(ListenKey, ListenValue, GroupValue, HostKey, HostValue, Counter, Config);
+    pod!(Address, ListenKey, ListenValue, ConnectionKey, GroupValue, ShortName, LongName, HostValue, Counter, Config);
 }
 
 #[cfg(test)]
@@ -140,7 +236,7 @@ mod tests {
     use super::*;
 
     fn name(key: Option<HostKey>) -> Option<std::string::String> {
-        key.map(|key| std::string::String::from_utf8_lossy(&key.name[..usize::from(key.length)]).into_owned())
+        key.map(|key| std::string::String::from_utf8_lossy(key.as_bytes()).into_owned())
     }
 
     #[test]
@@ -181,6 +277,8 @@ mod tests {
 
     #[test]
     fn names_up_to_255_bytes_have_a_key() {
+        assert!(matches!(HostKey::exact(&[b'a'; 63]), Some(HostKey::Short(_))));
+        assert!(matches!(HostKey::exact(&[b'a'; 64]), Some(HostKey::Long(_))));
         assert!(HostKey::exact(&[b'a'; 255]).is_some());
         assert!(HostKey::exact(&[b'a'; 256]).is_none());
     }

@@ -27,4 +27,4 @@ pub use crate::{
 };
 
 /// Raised whenever `abi.txt` changes. Checked when the object is loaded and when pinned maps are adopted.
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 4;

@@ -96,6 +96,18 @@ reasons! {
     HostUnknown = 16, "host_unknown", Transmit;
     /// A defect of the program: a helper refused what cannot be refused.
     Internal = 17, "internal", Pass;
+    /// A SYN, answered with a cookie; nothing is kept of it.
+    SynAnswered = 18, "syn_answered", Transmit;
+    /// The ACK that ends a handshake; the cookie comes again with the first data.
+    HandshakeAck = 19, "handshake_ack", Drop;
+    /// Of a connection that lives in the kernel.
+    Established = 20, "established", Pass;
+    /// Neither a valid cookie nor a connection of the kernel.
+    CookieInvalid = 21, "cookie_invalid", Drop;
+    /// The client ends a connection on which it has said nothing: reset, as there is nothing to end.
+    ClosedEarly = 22, "closed_early", Transmit;
+    /// A SYN from a network that the rules block whatever the request.
+    Denied = 23, "denied", Drop;
 }
 
 impl From<Reason> for u32 {

@@ -13,19 +13,20 @@ use filter_common::{
     opaque,
 };
 
-use crate::{maps, packet::Packet};
+use crate::{maps, packet::Packet, parse::Segment};
 
 const RECORD_HANDSHAKE: u8 = 22;
 
 /// Whether the payload at `at` may begin with a ClientHello: spares most data segments the copy.
 #[inline(always)]
 pub(crate) fn could_begin(packet: &Packet, at: u32) -> bool {
-    packet.read::<[u8; 1]>(at) == Some([RECORD_HANDSHAKE])
+    packet.read::<u8>(at) == Some(RECORD_HANDSHAKE)
 }
 
-/// Parses the payload of `length` bytes at `at`; `length` is not 0.
+/// Parses the payload of a segment that has some.
 #[inline(always)]
-pub(crate) fn find(ctx: &XdpContext, at: u32, length: u32) -> Result<Hello, Reason> {
+pub(crate) fn find(ctx: &XdpContext, segment: &Segment) -> Result<Hello, Reason> {
+    let (at, length) = (segment.payload_at(), segment.payload_length());
     let present = if length > HELLO_MAX as u32 { HELLO_MAX as u32 } else { length };
     // For the verifier: between 1 and the size of the buffer.
     let present = (opaque(present.wrapping_sub(1)) & (HELLO_MAX as u32 - 1)) + 1;

@@ -10,14 +10,11 @@ use aya_ebpf::{
 use filter_common::{
     Reason,
     hello::last_byte_is_unusual,
-    layout::{HOST_TERMINATE, HostKey},
+    layout::{HOST_TERMINATE, HostValue, LongName, Name, SHORT_NAME_MAX, ShortName},
     opaque,
 };
 
-use crate::maps::{self, Scratch};
-
-/// A key is compared and hashed whole, and put together eight bytes at a time.
-const KEY_WORDS: usize = size_of::<HostKey>() / 8;
+use crate::maps::{self, KeyWords, Scratch};
 
 /// What the table says about a name.
 pub(crate) enum Found {
@@ -32,84 +29,90 @@ pub(crate) enum Found {
 /// Looks up the name of `length` bytes (1 to 255) at `at`.
 #[inline(always)]
 pub(crate) fn find(ctx: &XdpContext, at: u32, length: u32) -> Result<Found, Reason> {
-    let exact = load(ctx, at, length)?;
-    let last = byte_of(&exact.key, length.wrapping_sub(1));
-    let dot = exact.first_dot;
+    let exact = lookup(ctx, at, length)?;
+    let Scratch { first_dot, key, .. } = maps::scratch().ok_or(Reason::Internal)?;
+    let (dot, last) = (*first_dot, byte_of(key, length.wrapping_sub(1)));
     // A name that begins with a dot is none, and must not meet the key of a wildcard.
     if dot > 0 {
-        if let Some(found) = lookup(&exact.key) {
+        if let Some(found) = exact {
             return Ok(found);
         }
-        if dot < length {
-            let wildcard = load(ctx, at + dot, length - dot)?;
-            if let Some(found) = lookup(&wildcard.key) {
-                return Ok(found);
-            }
+        if dot < length
+            && let Some(found) = lookup(ctx, at + dot, length - dot)?
+        {
+            return Ok(found);
         }
     }
     Ok(if last_byte_is_unusual(last) { Found::Unusual } else { Found::Nothing })
 }
 
+/// Looks up these bytes as a key, in the table for names of their length.
 #[inline(always)]
-fn lookup(key: &HostKey) -> Option<Found> {
-    // SAFETY: the map is not preallocated, so the entry is not reused while this program looks at it.
-    let value = unsafe { maps::HOSTS.get(key) }?;
-    match value.action {
-        HOST_TERMINATE => Some(Found::Terminate),
+fn lookup(ctx: &XdpContext, at: u32, length: u32) -> Result<Option<Found>, Reason> {
+    let value: Option<&HostValue> = if length as usize <= SHORT_NAME_MAX {
+        let key: &ShortName = load(ctx, at, length)?;
+        // SAFETY: the map is not preallocated, so the entry is not reused while this program looks at it.
+        unsafe { maps::HOSTS.get(key) }
+    } else {
+        let key: &LongName = load(ctx, at, length)?;
+        // SAFETY: as above.
+        unsafe { maps::LONG_HOSTS.get(key) }
+    };
+    Ok(value.map(|value| match value.action {
+        HOST_TERMINATE => Found::Terminate,
         // An action of a later version: the worker knows.
-        _ => Some(Found::Unusual),
-    }
+        _ => Found::Unusual,
+    }))
 }
 
 #[inline(always)]
-fn byte_of(key: &HostKey, at: u32) -> u8 {
-    let bytes: *const u8 = (&raw const *key).cast();
-    // SAFETY: the mask keeps the byte within the key, which has no padding.
-    unsafe { bytes.add(opaque(at) as usize & (size_of::<HostKey>() - 1)).read() }
+fn byte_of(key: &KeyWords, at: u32) -> u8 {
+    let bytes: *const u8 = key.as_ptr().cast();
+    // SAFETY: the mask keeps the byte within the key.
+    unsafe { bytes.add(opaque(at) as usize & (size_of::<KeyWords>() - 1)).read() }
 }
 
-/// Puts the name in lower case into the key of the work area and notes its first dot.
+/// Puts the bytes in lower case into the key of the work area and notes their first dot.
 #[inline(always)]
-fn load(ctx: &XdpContext, at: u32, length: u32) -> Result<&'static Scratch, Reason> {
+fn load<const MAX: usize>(ctx: &XdpContext, at: u32, length: u32) -> Result<&'static Name<MAX>, Reason> {
+    let size = size_of::<Name<MAX>>();
     let scratch = maps::scratch().ok_or(Reason::Internal)?;
-    let key: *mut HostKey = &raw mut scratch.key;
-    let words: *mut u64 = key.cast();
-    for word in 0..KEY_WORDS {
-        // SAFETY: within the key, whose alignment is that of a word. Volatile, or LLVM makes it a call of memset, which the
-        // verifier would walk byte by byte.
+    let words: *mut u64 = scratch.key.as_mut_ptr();
+    for word in 0..size / 8 {
+        // SAFETY: within the key. Volatile, or LLVM makes it a call of memset, which the verifier would walk byte by byte.
         unsafe { words.add(word).write_volatile(0) };
     }
     // For the verifier: between 1 and the size of the key, whose last byte is written below.
-    let loaded = (opaque(length.wrapping_sub(1)) & (size_of::<HostKey>() as u32 - 1)) + 1;
+    let loaded = (opaque(length.wrapping_sub(1)) & (size as u32 - 1)) + 1;
     // SAFETY: `ctx` is the program's own context, and `loaded` does not exceed the size of the key.
-    if unsafe { bpf_xdp_load_bytes(ctx.as_ptr().cast(), at, key.cast(), loaded) } != 0 {
+    if unsafe { bpf_xdp_load_bytes(ctx.as_ptr().cast(), at, words.cast(), loaded) } != 0 {
         return Err(Reason::Internal);
     }
     scratch.first_dot = length;
     // SAFETY: the callback has the signature that the helper expects, and takes no context.
     unsafe { bpf_loop(length.div_ceil(8), lower as *mut c_void, core::ptr::null_mut(), 0) };
-    let scratch = maps::scratch().ok_or(Reason::Internal)?;
-    scratch.key.length = length as u8;
-    Ok(scratch)
+    let name: *mut Name<MAX> = maps::scratch().ok_or(Reason::Internal)?.key.as_mut_ptr().cast();
+    // SAFETY: the work area has room for the longest name, is aligned for it, and any bytes are one.
+    let name = unsafe { &mut *name };
+    name.length = length as u8;
+    Ok(name)
 }
 
 /// Eight bytes of the key to lower case. Returns 1 to end the loop.
 unsafe extern "C" fn lower(index: u32, _context: *mut c_void) -> i64 {
     let Some(scratch) = maps::scratch() else { return 1 };
     let index = opaque(index) as usize & (KEY_WORDS - 1);
-    let words: *mut u64 = (&raw mut scratch.key).cast();
-    // SAFETY: the mask keeps the word within the key, whose alignment is that of a word.
-    let place = unsafe { words.add(index) };
-    // SAFETY: as above; any bytes are a word.
-    let word = unsafe { place.read() };
+    #[expect(clippy::indexing_slicing, reason = "the mask is one less than the length")]
+    let place = &mut scratch.key[index];
+    let word = *place;
     if scratch.first_dot > index as u32 * 8 + first_dot(word) {
         scratch.first_dot = index as u32 * 8 + first_dot(word);
     }
-    // SAFETY: as above.
-    unsafe { place.write(lower_case(word)) };
+    *place = lower_case(word);
     0
 }
 
+const KEY_WORDS: usize = size_of::<KeyWords>() / 8;
 const ONES: u64 = 0x0101_0101_0101_0101;
 const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
 

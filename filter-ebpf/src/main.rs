@@ -8,7 +8,10 @@
 //! | [`hello`] | the ClientHello of a segment |
 //! | [`hosts`] | looking a server name up |
 //! | [`verdict`] | the decision: which reason a packet gets |
-//! | [`reset`] | the RST that refuses a host |
+//! | [`deny`] | networks that the rules block whatever the request |
+//! | [`front`] | the SYN-cookie front: what a segment is to a connection that nothing knows of yet |
+//! | [`cookie`], [`syn`], [`sockets`] | SYN cookies, the SYN-ACK that carries them, the kernel's sockets |
+//! | [`answer`], [`reset`] | rewriting a packet into its answer, the RST that refuses |
 //! | [`counters`], [`log`] | what is kept of a packet |
 //! | [`steer`] | the worker of a connection |
 //!
@@ -21,7 +24,11 @@
     reason = "aya's program macros make a public function of each program, without its documentation"
 )]
 
+mod answer;
+mod cookie;
 mod counters;
+mod deny;
+mod front;
 mod hello;
 mod hosts;
 mod log;
@@ -29,7 +36,9 @@ mod maps;
 mod packet;
 mod parse;
 mod reset;
+mod sockets;
 mod steer;
+mod syn;
 mod verdict;
 
 use aya_ebpf::{

@@ -3,21 +3,28 @@
 use aya_ebpf::{
     bindings::BPF_F_NO_PREALLOC,
     macros::map,
-    maps::{Array, HashMap, PerCpuArray, ReusePortSockArray},
+    maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, ReusePortSockArray},
 };
 use filter_common::{
-    REASONS, hello,
-    layout::{Config, Counter, GroupValue, HostKey, HostValue, ListenKey, ListenValue},
-    maps::{HOSTS_MAX, LISTEN_MAX, SOCKETS_MAX},
+    REASONS, Reason, hello,
+    layout::{
+        Address, Config, ConnectionKey, Counter, GroupValue, HostValue, ListenKey, ListenValue, LongName, ShortName,
+    },
+    maps::{DENY_MAX, HOSTS_MAX, LISTEN_MAX, PASSED_MAX, SOCKETS_MAX},
 };
+
+use crate::{parse::Segment, syn::Offer};
 
 #[map]
 pub(crate) static LISTEN: HashMap<ListenKey, ListenValue> = HashMap::with_max_entries(LISTEN_MAX, 0);
 
-// Not preallocated: a host is 16 MiB of memory away from the next otherwise, and an entry that is removed is not reused
-// before the programs that look at it are through.
+// Not preallocated: memory for as many hosts as there may be would be tens of megabytes, and an entry that is removed is not
+// reused before the programs that look at it are through.
 #[map]
-pub(crate) static HOSTS: HashMap<HostKey, HostValue> = HashMap::with_max_entries(HOSTS_MAX, BPF_F_NO_PREALLOC);
+pub(crate) static HOSTS: HashMap<ShortName, HostValue> = HashMap::with_max_entries(HOSTS_MAX, BPF_F_NO_PREALLOC);
+
+#[map]
+pub(crate) static LONG_HOSTS: HashMap<LongName, HostValue> = HashMap::with_max_entries(HOSTS_MAX, BPF_F_NO_PREALLOC);
 
 #[map]
 pub(crate) static COUNTERS: PerCpuArray<Counter> = PerCpuArray::with_max_entries(REASONS, 0);
@@ -31,15 +38,39 @@ pub(crate) static GROUPS: HashMap<ListenKey, GroupValue> = HashMap::with_max_ent
 #[map]
 pub(crate) static SOCKETS: ReusePortSockArray = ReusePortSockArray::with_max_entries(SOCKETS_MAX, 0);
 
+#[map]
+pub(crate) static DENY: LpmTrie<Address, u32> = LpmTrie::with_max_entries(DENY_MAX, BPF_F_NO_PREALLOC);
+
+#[map]
+pub(crate) static PASSED: LruHashMap<ConnectionKey, u32> = LruHashMap::with_max_entries(PASSED_MAX, 0);
+
+/// Room for the longest key of a host. Keys are put together eight bytes at a time.
+pub(crate) type KeyWords = [u64; size_of::<LongName>() / 8];
+
+/// Room for a TCP header: as much as a masked length can be.
+pub(crate) type TcpBytes = [u8; 80];
+
 /// Work area of the program that runs on a CPU: what does not fit on a stack of 512 bytes.
 #[repr(C)]
 pub(crate) struct Scratch {
+    /// The number of the reason that was found.
+    pub(crate) reason: u32,
+    /// The segment that is decided about.
+    pub(crate) segment: Segment,
+    /// Its IP header, without options or extension headers.
+    pub(crate) ip: [u8; 40],
+    /// Its TCP header with options, which has 60 bytes at most.
+    pub(crate) tcp: TcpBytes,
+    /// Its addresses and ports as the kernel wants them for a look-up of its socket.
+    pub(crate) tuple: [u32; 9],
+    /// What it offers, if it is a SYN.
+    pub(crate) offer: Offer,
     /// The beginning of a segment's payload.
     pub(crate) bytes: hello::Bytes,
     /// The parser's state between two extensions.
     pub(crate) walk: hello::Walk,
     /// The name that is looked up.
-    pub(crate) key: HostKey,
+    pub(crate) key: KeyWords,
     /// Where its first dot is; its length if it has none.
     pub(crate) first_dot: u32,
 }
@@ -56,4 +87,10 @@ pub(crate) fn scratch() -> Option<&'static mut Scratch> {
     // interrupted by another packet on this CPU. No reference is used after another was asked for: functions ask again after
     // `bpf_loop`, whose callbacks ask too.
     Some(unsafe { &mut *scratch })
+}
+
+/// The segment that this CPU decides about.
+#[inline(always)]
+pub(crate) fn segment() -> Result<&'static Segment, Reason> {
+    scratch().map(|scratch| &scratch.segment).ok_or(Reason::Internal)
 }

@@ -3,15 +3,24 @@
 use aya_ebpf::programs::XdpContext;
 use filter_common::opaque_address;
 
-/// Types that can be read from and written to a packet: any bytes are a value.
+/// Types that can be read from and written to a packet, wherever they are in it: any bytes are a value.
+///
+/// Their fields are integers whose bytes in memory are in network order. Not arrays of bytes: LLVM would put those on the
+/// stack and then write words over them at addresses that the verifier refuses.
 ///
 /// # Safety
 ///
-/// No padding, no invalid bit patterns, alignment 1.
+/// No padding, no invalid bit patterns.
 pub(crate) unsafe trait Wire: Copy {}
 
-// SAFETY: bytes.
-unsafe impl<const N: usize> Wire for [u8; N] {}
+// SAFETY: integers.
+unsafe impl Wire for u8 {}
+// SAFETY: integers.
+unsafe impl Wire for u16 {}
+// SAFETY: integers, without anything between them.
+unsafe impl<const N: usize> Wire for [u16; N] {}
+// SAFETY: integers, without anything between them.
+unsafe impl<const N: usize> Wire for [u32; N] {}
 
 /// The memory of the packet a program runs on.
 #[derive(Clone, Copy)]
@@ -37,8 +46,8 @@ impl Packet {
     #[inline(always)]
     pub(crate) fn read<T: Wire>(&self, offset: u32) -> Option<T> {
         let place = self.place::<T>(offset)?.cast_const();
-        // SAFETY: `place` checked that the value lies within the packet; `Wire` types have alignment 1 and no invalid values.
-        Some(unsafe { place.read() })
+        // SAFETY: `place` checked that the value lies within the packet; `Wire` types have no invalid values.
+        Some(unsafe { place.read_unaligned() })
     }
 
     /// Replaces the value at `offset`, if the packet reaches that far.
@@ -46,7 +55,7 @@ impl Packet {
     pub(crate) fn write<T: Wire>(&self, offset: u32, value: T) -> Option<()> {
         let place = self.place::<T>(offset)?;
         // SAFETY: as for reading; packet memory is this program's alone while it runs.
-        unsafe { place.write(value) };
+        unsafe { place.write_unaligned(value) };
         Some(())
     }
 

@@ -1,6 +1,9 @@
 //! Headers: Ethernet, up to two VLAN tags, IPv4 with options, IPv6 with extension headers, TCP and UDP.
 
-use filter_common::{Reason, layout::ListenKey};
+use filter_common::{
+    Reason,
+    layout::{Address, ConnectionKey, ListenKey},
+};
 
 use crate::packet::{Packet, Wire};
 
@@ -8,8 +11,6 @@ use crate::packet::{Packet, Wire};
 const TAGS_MAX: u32 = 2;
 /// Most IPv6 extension headers that are followed.
 const EXTENSION_HEADERS_MAX: u32 = 4;
-/// `::ffff:0:0/96`, in front of an IPv4 address.
-const MAPPED: [u8; 12] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
 
 /// What an Ethernet frame carries.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -27,11 +28,6 @@ impl EtherType {
 pub(crate) struct IpProtocol(u8);
 
 impl IpProtocol {
-    /// Whether this is the protocol with that number.
-    pub(crate) const fn is(self, number: u8) -> bool {
-        self.0 == number
-    }
-
     const HOP_BY_HOP: Self = Self(0);
     pub(crate) const TCP: Self = Self(6);
     pub(crate) const UDP: Self = Self(17);
@@ -41,21 +37,17 @@ impl IpProtocol {
     const MOBILITY: Self = Self(135);
     const HIP: Self = Self(139);
     const SHIM6: Self = Self(140);
-}
 
-/// Version of the Internet Protocol.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Version {
-    /// IPv4.
-    V4,
-    /// IPv6.
-    V6,
+    /// Its number.
+    pub(crate) const fn number(self) -> u8 {
+        self.0
+    }
 }
 
 /// An IP packet that is no fragment, with what it carries complete in this frame.
 #[derive(Clone, Copy)]
 pub(crate) struct Datagram {
-    pub(crate) version: Version,
+    pub(crate) is_v4: bool,
     /// Where the IP header starts: behind Ethernet and VLAN.
     pub(crate) ip_at: u32,
     /// Where the transport header starts.
@@ -63,8 +55,8 @@ pub(crate) struct Datagram {
     /// Where the packet ends by its own length, which padding of short frames is behind.
     pub(crate) end: u32,
     pub(crate) protocol: IpProtocol,
-    pub(crate) source: [u8; 16],
-    pub(crate) destination: [u8; 16],
+    pub(crate) source: Address,
+    pub(crate) destination: Address,
 }
 
 #[repr(C)]
@@ -72,61 +64,158 @@ pub(crate) struct Datagram {
 struct Ipv4Header {
     version_and_length: u8,
     service: u8,
-    total_length: [u8; 2],
-    identification: [u8; 2],
-    fragment: [u8; 2],
+    total_length: u16,
+    identification: u16,
+    fragment: u16,
     time_to_live: u8,
     protocol: u8,
-    checksum: [u8; 2],
-    source: [u8; 4],
-    destination: [u8; 4],
+    checksum: u16,
+    source: u32,
+    destination: u32,
 }
 
-// SAFETY: bytes only.
+// SAFETY: integers, without anything between them.
 unsafe impl Wire for Ipv4Header {}
 
 #[repr(C)]
 #[derive(Clone, Copy)]
 struct Ipv6Header {
-    version_class_label: [u8; 4],
-    payload_length: [u8; 2],
+    version: u8,
+    class_and_label: [u8; 3],
+    payload_length: u16,
     next_header: u8,
     hop_limit: u8,
-    source: [u8; 16],
-    destination: [u8; 16],
+    source: Address,
+    destination: Address,
 }
 
-// SAFETY: bytes only.
+// SAFETY: integers, without anything between them.
 unsafe impl Wire for Ipv6Header {}
 
 /// A TCP header without options.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub(crate) struct TcpHeader {
-    pub(crate) source_port: [u8; 2],
-    pub(crate) destination_port: [u8; 2],
-    pub(crate) sequence: [u8; 4],
-    pub(crate) acknowledgement: [u8; 4],
+    pub(crate) source_port: u16,
+    pub(crate) destination_port: u16,
+    pub(crate) sequence: u32,
+    pub(crate) acknowledgement: u32,
     pub(crate) data_offset: u8,
     pub(crate) flags: u8,
-    pub(crate) window: [u8; 2],
-    pub(crate) checksum: [u8; 2],
-    pub(crate) urgent: [u8; 2],
+    pub(crate) window: u16,
+    pub(crate) checksum: u16,
+    pub(crate) urgent: u16,
 }
 
-// SAFETY: bytes only.
+// SAFETY: integers, without anything between them.
 unsafe impl Wire for TcpHeader {}
 
 impl TcpHeader {
+    pub(crate) const FIN: u8 = 0x01;
+    pub(crate) const SYN: u8 = 0x02;
     pub(crate) const RST: u8 = 0x04;
     pub(crate) const ACK: u8 = 0x10;
     /// Bytes of a header without options.
     pub(crate) const SIZE: u32 = 20;
+}
 
-    /// Its length with options; less than [`Self::SIZE`] is nonsense.
+/// A TCP segment for a listen address. It lives in the work area, for two reasons: what is read from there is any number to
+/// the verifier, which then does not follow each way of tagging, each version and each extension header to the end on its
+/// own; and the stack is small.
+#[repr(C)]
+pub(crate) struct Segment {
+    ip_at: u32,
+    transport_at: u32,
+    payload_at: u32,
+    end: u32,
+    is_v4: u32,
+    flags: u32,
+    /// In network order, as all below.
+    pub(crate) sequence: u32,
+    pub(crate) acknowledgement: u32,
+    /// The connection it belongs to, its source being the client.
+    pub(crate) connection: ConnectionKey,
+}
+
+impl Segment {
+    /// Fills it from a datagram with TCP.
     #[inline(always)]
-    pub(crate) fn length(&self) -> u32 {
-        u32::from(self.data_offset >> 4) * 4
+    pub(crate) fn fill(&mut self, packet: &Packet, datagram: &Datagram) -> Result<(), Reason> {
+        let tcp: TcpHeader = packet.read(datagram.transport_at).ok_or(Reason::Malformed)?;
+        let header_length = u32::from(tcp.data_offset >> 4) * 4;
+        let payload_at = datagram.transport_at + header_length;
+        if header_length < TcpHeader::SIZE || payload_at > datagram.end {
+            return Err(Reason::Malformed);
+        }
+        self.ip_at = datagram.ip_at;
+        self.transport_at = datagram.transport_at;
+        self.payload_at = payload_at;
+        self.end = datagram.end;
+        self.is_v4 = datagram.is_v4.into();
+        self.flags = tcp.flags.into();
+        self.sequence = tcp.sequence;
+        self.acknowledgement = tcp.acknowledgement;
+        self.connection = ConnectionKey {
+            client: datagram.source,
+            edge: datagram.destination,
+            client_port: tcp.source_port,
+            edge_port: tcp.destination_port,
+        };
+        Ok(())
+    }
+
+    /// Where the IP header starts. The masks here are for the verifier: above what the number can be.
+    #[inline(always)]
+    pub(crate) fn ip_at(&self) -> u32 {
+        self.ip_at & 0x1f
+    }
+
+    /// Where the TCP header starts.
+    #[inline(always)]
+    pub(crate) fn transport_at(&self) -> u32 {
+        self.transport_at & 0x3fff
+    }
+
+    /// Where the payload starts.
+    #[inline(always)]
+    pub(crate) fn payload_at(&self) -> u32 {
+        self.payload_at & 0x3fff
+    }
+
+    /// Length of the TCP header with its options.
+    #[inline(always)]
+    pub(crate) fn header_length(&self) -> u32 {
+        self.payload_at - self.transport_at
+    }
+
+    /// Length of the payload.
+    #[inline(always)]
+    pub(crate) fn payload_length(&self) -> u32 {
+        self.end - self.payload_at
+    }
+
+    /// Whether it is IPv4, or else IPv6.
+    #[inline(always)]
+    pub(crate) fn is_v4(&self) -> bool {
+        self.is_v4 != 0
+    }
+
+    /// Whether all of these flags are set.
+    #[inline(always)]
+    pub(crate) fn has(&self, flags: u8) -> bool {
+        self.flags & u32::from(flags) == u32::from(flags)
+    }
+
+    /// Whether it is a SYN, and nothing else.
+    #[inline(always)]
+    pub(crate) fn begins_connection(&self) -> bool {
+        self.flags(TcpHeader::SYN | TcpHeader::ACK | TcpHeader::FIN | TcpHeader::RST) == TcpHeader::SYN
+    }
+
+    /// Those of these flags that are set.
+    #[inline(always)]
+    pub(crate) fn flags(&self, mask: u8) -> u8 {
+        self.flags as u8 & mask
     }
 }
 
@@ -141,28 +230,22 @@ pub(crate) fn datagram(packet: &Packet) -> Result<Datagram, Reason> {
     }
 }
 
-/// Source and destination port, which TCP and UDP have at the same place.
+/// What a TCP or UDP packet's destination is looked up by: both have their ports at the same place.
 #[inline(always)]
-pub(crate) fn ports(packet: &Packet, datagram: &Datagram) -> Result<([u8; 2], [u8; 2]), Reason> {
-    let [s0, s1, d0, d1]: [u8; 4] = packet.read(datagram.transport_at).ok_or(Reason::Malformed)?;
-    Ok(([s0, s1], [d0, d1]))
-}
-
-/// What a packet's destination is looked up by.
-#[inline(always)]
-pub(crate) fn listen_key(datagram: &Datagram, port: [u8; 2]) -> ListenKey {
-    ListenKey { address: datagram.destination, port, padding: [0; 2] }
+pub(crate) fn listen_key(packet: &Packet, datagram: &Datagram) -> Result<ListenKey, Reason> {
+    let [_, port]: [u16; 2] = packet.read(datagram.transport_at).ok_or(Reason::Malformed)?;
+    Ok(ListenKey { address: datagram.destination, port, padding: 0 })
 }
 
 #[inline(always)]
 fn ethernet(packet: &Packet) -> Option<(EtherType, u32)> {
-    let mut ether_type = EtherType(u16::from_be_bytes(packet.read(12)?));
+    let mut ether_type = EtherType(u16::from_be(packet.read(12)?));
     let mut at = 14;
     for _ in 0..TAGS_MAX {
         if ether_type != EtherType::VLAN && ether_type != EtherType::PROVIDER_VLAN {
             break;
         }
-        ether_type = EtherType(u16::from_be_bytes(packet.read(at + 2)?));
+        ether_type = EtherType(u16::from_be(packet.read(at + 2)?));
         at += 4;
     }
     Some((ether_type, at))
@@ -172,7 +255,7 @@ fn ethernet(packet: &Packet) -> Option<(EtherType, u32)> {
 fn ipv4(packet: &Packet, ip_at: u32) -> Result<Datagram, Reason> {
     let header: Ipv4Header = packet.read(ip_at).ok_or(Reason::Malformed)?;
     let header_length = u32::from(header.version_and_length & 0x0f) * 4;
-    let total_length = u32::from(u16::from_be_bytes(header.total_length));
+    let total_length = u32::from(u16::from_be(header.total_length));
     let end = ip_at + total_length;
     if header.version_and_length >> 4 != 4 || header_length < 20 || total_length < header_length {
         return Err(Reason::Malformed);
@@ -181,31 +264,30 @@ fn ipv4(packet: &Packet, ip_at: u32) -> Result<Datagram, Reason> {
         return Err(Reason::Malformed);
     }
     // More fragments, or not the first: bits beside "reserved" and "don't fragment".
-    if u16::from_be_bytes(header.fragment) & 0x3fff != 0 {
+    if u16::from_be(header.fragment) & 0x3fff != 0 {
         return Err(Reason::Fragment);
     }
     Ok(Datagram {
-        version: Version::V4,
+        is_v4: true,
         ip_at,
         transport_at: ip_at + header_length,
         end,
         protocol: IpProtocol(header.protocol),
-        source: mapped(header.source),
-        destination: mapped(header.destination),
+        source: Address::from_v4(header.source),
+        destination: Address::from_v4(header.destination),
     })
 }
 
 #[inline(always)]
 fn ipv6(packet: &Packet, ip_at: u32) -> Result<Datagram, Reason> {
     let header: Ipv6Header = packet.read(ip_at).ok_or(Reason::Malformed)?;
-    let end = ip_at + 40 + u32::from(u16::from_be_bytes(header.payload_length));
-    let [version, ..] = header.version_class_label;
-    if version >> 4 != 6 || end > packet.length() {
+    let end = ip_at + 40 + u32::from(u16::from_be(header.payload_length));
+    if header.version >> 4 != 6 || end > packet.length() {
         return Err(Reason::Malformed);
     }
     let (protocol, transport_at) = extension_headers(packet, IpProtocol(header.next_header), ip_at + 40)?;
     Ok(Datagram {
-        version: Version::V6,
+        is_v4: false,
         ip_at,
         transport_at,
         end,
@@ -226,7 +308,8 @@ fn extension_headers(packet: &Packet, first: IpProtocol, first_at: u32) -> Resul
             IpProtocol::MOBILITY | IpProtocol::HIP | IpProtocol::SHIM6 => return Err(Reason::ExtensionHeaders),
             IpProtocol(_) => return Ok((kind, at)),
         }
-        let [next, eights]: [u8; 2] = packet.read(at).ok_or(Reason::Malformed)?;
+        let next: u8 = packet.read(at).ok_or(Reason::Malformed)?;
+        let eights: u8 = packet.read(at + 1).ok_or(Reason::Malformed)?;
         kind = IpProtocol(next);
         at += (u32::from(eights) + 1) * 8;
     }
@@ -234,10 +317,4 @@ fn extension_headers(packet: &Packet, first: IpProtocol, first_at: u32) -> Resul
         IpProtocol::TCP | IpProtocol::UDP => Ok((kind, at)),
         IpProtocol(_) => Err(Reason::ExtensionHeaders),
     }
-}
-
-#[inline(always)]
-pub(crate) fn mapped(address: [u8; 4]) -> [u8; 16] {
-    let ([m0, m1, m2, m3, m4, m5, m6, m7, m8, m9, ma, mb], [a, b, c, d]) = (MAPPED, address);
-    [m0, m1, m2, m3, m4, m5, m6, m7, m8, m9, ma, mb, a, b, c, d]
 }

@@ -3,9 +3,12 @@
 use aya_ebpf::{
     EbpfContext as _, bindings::bpf_sock, helpers::generated::bpf_get_smp_processor_id, programs::SkReuseportContext,
 };
-use filter_common::{layout::ListenKey, maps::CPUS_MAX};
+use filter_common::{
+    layout::{Address, ListenKey},
+    maps::CPUS_MAX,
+};
 
-use crate::{maps, parse};
+use crate::maps;
 
 const AF_INET: u32 = 2;
 
@@ -41,11 +44,9 @@ fn bound_to(ctx: &SkReuseportContext) -> ListenKey {
     };
     // Addresses are in network order, the port is not. All are read before any is chosen: or LLVM makes one read of two, at an
     // offset that depends on the family.
-    let v4 = field(v4).to_ne_bytes();
-    let word = |index: usize| field(v6.cast::<u32>().wrapping_add(index)).to_ne_bytes();
-    let ([a0, a1, a2, a3], [b0, b1, b2, b3], [c0, c1, c2, c3], [d0, d1, d2, d3]) = (word(0), word(1), word(2), word(3));
-    let v6 = [a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3, d0, d1, d2, d3];
-    let address = if field(family) == AF_INET { parse::mapped(v4) } else { v6 };
-    let port = field(port);
-    ListenKey { address, port: (port as u16).to_be_bytes(), padding: [0; 2] }
+    let v4 = Address::from_v4(field(v4));
+    let word = |index: usize| field(v6.cast::<u32>().wrapping_add(index));
+    let v6 = Address([word(0), word(1), word(2), word(3)]);
+    let address = if field(family) == AF_INET { v4 } else { v6 };
+    ListenKey { address, port: (field(port) as u16).to_be(), padding: 0 }
 }

@@ -1,12 +1,16 @@
 //! The decision: which reason a packet gets.
 
 use aya_ebpf::programs::XdpContext;
-use filter_common::{Reason, hello::Hello};
+use filter_common::{
+    Reason,
+    hello::Hello,
+    layout::{Config, ListenValue},
+};
 
 use crate::{
-    hello, hosts, log, maps,
+    deny, front, hello, hosts, log, maps,
     packet::Packet,
-    parse::{self, Datagram, IpProtocol, TcpHeader},
+    parse::{self, Datagram, IpProtocol, Segment, TcpHeader},
     reset,
 };
 
@@ -14,51 +18,77 @@ use crate::{
 #[inline(always)]
 pub(crate) fn inspect(ctx: &XdpContext) -> Reason {
     match listened(ctx) {
-        Ok((packet, datagram)) => {
-            let reason = match transport(ctx, &packet, &datagram) {
-                Ok(reason) | Err(reason) => reason,
+        Ok(listen) => {
+            let reason = match segment(ctx, listen) {
+                Ok(reason) | Err(reason) => settled(reason),
             };
-            log::sampled(ctx, &datagram, reason);
+            log::sampled(ctx, reason);
             reason
         }
         Err(reason) => reason,
     }
 }
 
-/// The packet's headers, if it is for an address the filter listens on.
+/// The same reason, by way of memory: to the verifier, which would otherwise walk through all that follows once for each
+/// reason, it is then any number.
 #[inline(always)]
-fn listened(ctx: &XdpContext) -> Result<(Packet, Datagram), Reason> {
+fn settled(reason: Reason) -> Reason {
+    let Some(scratch) = maps::scratch() else { return Reason::Internal };
+    let place = &raw mut scratch.reason;
+    // SAFETY: the place is in this CPU's work area. Volatile, or LLVM keeps the number in a register.
+    let number = unsafe {
+        place.write_volatile(reason.into());
+        place.read_volatile()
+    };
+    Reason::from_u32(number).unwrap_or(Reason::Internal)
+}
+
+/// Puts the headers of a TCP segment into the work area, if it is for an address the filter listens on.
+#[inline(always)]
+fn listened(ctx: &XdpContext) -> Result<*mut ListenValue, Reason> {
     let packet = Packet::new(ctx);
-    let datagram = parse::datagram(&packet)?;
+    let datagram: Datagram = parse::datagram(&packet)?;
     if datagram.protocol != IpProtocol::TCP && datagram.protocol != IpProtocol::UDP {
         return Err(Reason::OtherProtocol);
     }
-    let (_, port) = parse::ports(&packet, &datagram)?;
-    if maps::LISTEN.get_ptr(parse::listen_key(&datagram, port)).is_none() {
-        return Err(Reason::OtherAddress);
+    let key = parse::listen_key(&packet, &datagram)?;
+    let listen = maps::LISTEN.get_ptr_mut(key).ok_or(Reason::OtherAddress)?;
+    if datagram.protocol == IpProtocol::UDP {
+        return Err(Reason::Udp);
     }
-    Ok((packet, datagram))
+    maps::scratch().ok_or(Reason::Internal)?.segment.fill(&packet, &datagram)?;
+    Ok(listen)
 }
 
 #[inline(always)]
-fn transport(ctx: &XdpContext, packet: &Packet, datagram: &Datagram) -> Result<Reason, Reason> {
-    if datagram.protocol == IpProtocol::UDP {
-        return Ok(Reason::Udp);
+fn segment(ctx: &XdpContext, listen: *mut ListenValue) -> Result<Reason, Reason> {
+    let config: &Config = maps::CONFIG.get(0).ok_or(Reason::Internal)?;
+    let segment = maps::segment()?;
+    // Connections that are there already are the workers' to refuse.
+    if segment.begins_connection() && deny::covers(segment) {
+        return Ok(Reason::Denied);
     }
-    let tcp: TcpHeader = packet.read(datagram.transport_at).ok_or(Reason::Malformed)?;
-    let payload_at = datagram.transport_at + tcp.length();
-    if tcp.length() < TcpHeader::SIZE || payload_at > datagram.end {
-        return Err(Reason::Malformed);
+    if config.syn_cookies != 0 {
+        return front::decide(ctx, segment, listen, config);
     }
-    if payload_at == datagram.end {
+    if segment.payload_length() == 0 {
         return Ok(Reason::Control);
     }
     // A segment without ACK belongs to no connection: data in a SYN, or nonsense. The kernel knows what to do with it.
-    if tcp.flags & TcpHeader::ACK == 0 || !hello::could_begin(packet, payload_at) {
+    if !segment.has(TcpHeader::ACK) {
         return Ok(Reason::Data);
     }
-    let (at, length) = match hello::find(ctx, payload_at, datagram.end - payload_at)? {
-        Hello::Name { at, length } => (payload_at + at, length),
+    data(ctx, segment)
+}
+
+/// Decides about a segment with payload that may begin with a ClientHello.
+#[inline(always)]
+pub(crate) fn data(ctx: &XdpContext, segment: &Segment) -> Result<Reason, Reason> {
+    if !hello::could_begin(&Packet::new(ctx), segment.payload_at()) {
+        return Ok(Reason::Data);
+    }
+    let (at, length) = match hello::find(ctx, segment)? {
+        Hello::Name { at, length } => (segment.payload_at() + at, length),
         Hello::Not => return Ok(Reason::Data),
         Hello::Incomplete => return Ok(Reason::HelloIncomplete),
         Hello::Malformed => return Ok(Reason::HelloMalformed),
@@ -70,7 +100,7 @@ fn transport(ctx: &XdpContext, packet: &Packet, datagram: &Datagram) -> Result<R
         hosts::Found::Terminate => Ok(Reason::HostTerminate),
         hosts::Found::Unusual => Ok(Reason::HelloNameUnusual),
         hosts::Found::Nothing => {
-            reset::answer(ctx, packet, datagram, &tcp)?;
+            reset::answer(ctx, segment)?;
             Ok(Reason::HostUnknown)
         }
     }

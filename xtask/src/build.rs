@@ -88,6 +88,8 @@ pub(crate) fn object(toolchain: &Toolchain) -> Result<PathBuf> {
 pub(crate) fn ebpf_cargo(toolchain: &Toolchain, verb: &str) -> Command {
     let flags = [
         &format!("--cfg=bpf_target_arch=\"{}\"", std::env::consts::ARCH),
+        // Packet data is at odd addresses, and every machine that the kernel's JIT is for reads words from there.
+        "-Ctarget-feature=+allows-misaligned-mem-access",
         // BTF is made from the debug information.
         "-Cdebuginfo=2",
         "-Clink-arg=--btf",

@@ -5,7 +5,9 @@ use std::{fmt, net::SocketAddr, ops::ControlFlow};
 use aya::programs::{Xdp, XdpMode};
 use filter_common::maps::PROGRAM_EDGE;
 
-use super::{Changes, Count, KernelError, KernelLog, KernelPlan, Program, error::with_causes, object};
+use super::{
+    Changes, Count, KernelError, KernelLog, KernelPlan, Program, Setting, cookies::Settings, error::with_causes, object,
+};
 
 /// How XDP is to be attached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -58,12 +60,16 @@ pub struct KernelConfig {
     pub mode: Mode,
     /// One in so many packets for listen addresses is logged; 0 logs none.
     pub log_sample: u32,
+    /// Answer SYNs with cookies: until a client has said hello, nothing in the kernel knows of its connection.
+    pub syn_cookies: bool,
 }
 
 /// The packet plane at work. Dropping it detaches the program.
 #[derive(Debug)]
 pub struct Kernel {
+    // In this order: the program is detached before the settings go back to what they were.
     program: Program,
+    settings: Option<Settings>,
     interface: String,
     mode: AttachedMode,
     failed: Vec<(AttachedMode, String)>,
@@ -77,8 +83,12 @@ impl Kernel {
         let index = nix::net::if_::if_nametoindex(config.interface.as_str()).map_err(|_| no_interface())?;
         let mut program = Program::load(&config.listen, config.log_sample)?;
         program.apply(plan)?;
+        let settings = config.syn_cookies.then(Settings::apply).transpose()?;
+        if config.syn_cookies {
+            program.answer_syns(&config.interface)?;
+        }
         let (mode, failed) = attach(&mut program, index, config)?;
-        Ok(Self { program, interface: config.interface.clone(), mode, failed })
+        Ok(Self { program, settings, interface: config.interface.clone(), mode, failed })
     }
 
     /// Brings the maps to what the plan wants. A plan that cannot be applied changes nothing.
@@ -99,6 +109,11 @@ impl Kernel {
     /// The modes that were tried before, and why each failed.
     pub fn failed(&self) -> &[(AttachedMode, String)] {
         &self.failed
+    }
+
+    /// Kernel settings that were changed for SYN cookies, until this is dropped.
+    pub fn settings(&self) -> &[Setting] {
+        self.settings.as_ref().map_or(&[], Settings::list)
     }
 
     /// The interface it is attached to.

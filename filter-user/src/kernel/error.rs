@@ -84,6 +84,14 @@ pub enum KernelError {
         /// How many there may be.
         max: u32,
     },
+    /// More denied networks than the trie can hold.
+    #[error("{count} networks to deny; {max} is the limit of XDP's table")]
+    TooManyNetworks {
+        /// How many there are.
+        count: usize,
+        /// How many there may be.
+        max: u32,
+    },
     /// A name that cannot be in the host table.
     #[error("{name:?} is no host name: 1 to 255 bytes, an asterisk only as the whole first label")]
     HostName {
@@ -97,6 +105,17 @@ pub enum KernelError {
         cpu: u32,
         /// One more than the highest number.
         max: u32,
+    },
+    /// SYN cookies need a kernel setting that cannot be changed.
+    #[error("SYN cookies in XDP need {name} = {value}, which cannot be set (turn SYN cookies off to do without)")]
+    Setting {
+        /// Its name as `sysctl` writes it.
+        name: String,
+        /// What it should be.
+        value: &'static str,
+        /// Why it cannot.
+        #[source]
+        source: std::io::Error,
     },
     /// A map cannot be read or written.
     #[error("the map {map} cannot be {operation}")]

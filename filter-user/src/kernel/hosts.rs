@@ -7,32 +7,43 @@ use aya::{
     maps::{self, MapData},
 };
 use filter_common::{
-    layout::{HostKey, HostValue},
-    maps::{HOSTS, HOSTS_MAX},
+    layout::{HostKey, HostValue, LongName, ShortName},
+    maps::{HOSTS, HOSTS_MAX, LONG_HOSTS},
 };
 
 use super::{KernelError, KernelPlan};
 
-/// What a plan changed in the host table.
+/// What a plan changed in the tables of hosts and denied networks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
     /// Hosts that were added, or whose action is another now.
     pub written: usize,
     /// Hosts that are gone.
     pub removed: usize,
+    /// Networks that are denied now and were not.
+    pub denied: usize,
+    /// Networks that are not denied any more.
+    pub allowed: usize,
 }
 
-/// The host table and what it holds, so that nothing has to be read back to know what to write.
+/// The host tables and what they hold, so that nothing has to be read back to know what to write.
 pub(super) struct Hosts {
-    map: maps::HashMap<MapData, HostKey, HostValue>,
+    short: maps::HashMap<MapData, ShortName, HostValue>,
+    long: maps::HashMap<MapData, LongName, HostValue>,
     content: HashMap<HostKey, HostValue>,
 }
 
 impl Hosts {
     pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self, KernelError> {
-        let map = ebpf.take_map(HOSTS).ok_or(KernelError::Missing { what: "map", name: HOSTS })?;
-        let map = maps::HashMap::try_from(map).map_err(KernelError::reading(HOSTS))?;
-        Ok(Self { map, content: HashMap::new() })
+        let mut take = |name| ebpf.take_map(name).ok_or(KernelError::Missing { what: "map", name });
+        let short = maps::HashMap::try_from(take(HOSTS)?).map_err(KernelError::reading(HOSTS))?;
+        let long = maps::HashMap::try_from(take(LONG_HOSTS)?).map_err(KernelError::reading(LONG_HOSTS))?;
+        Ok(Self { short, long, content: HashMap::new() })
+    }
+
+    /// Whether the plan's hosts can be in the tables.
+    pub(super) fn check(plan: &KernelPlan) -> Result<(), KernelError> {
+        wanted(plan).map(drop)
     }
 
     /// Writes what differs from the plan. Hosts are added before others are removed, so a renamed host is never gone.
@@ -50,7 +61,7 @@ impl Hosts {
             if self.content.len() >= HOSTS_MAX as usize {
                 changes.removed += self.retain(&wanted)?;
             }
-            self.map.insert(key, value, 0).map_err(KernelError::writing(HOSTS))?;
+            self.insert(key, value)?;
             self.content.insert(key, value);
             changes.written += 1;
         }
@@ -58,10 +69,24 @@ impl Hosts {
         Ok(changes)
     }
 
+    fn insert(&mut self, key: HostKey, value: HostValue) -> Result<(), KernelError> {
+        match key {
+            HostKey::Short(key) => self.short.insert(key, value, 0).map_err(KernelError::writing(HOSTS)),
+            HostKey::Long(key) => self.long.insert(key, value, 0).map_err(KernelError::writing(LONG_HOSTS)),
+        }
+    }
+
+    fn remove(&mut self, key: &HostKey) -> Result<(), KernelError> {
+        match key {
+            HostKey::Short(key) => self.short.remove(key).map_err(KernelError::writing(HOSTS)),
+            HostKey::Long(key) => self.long.remove(key).map_err(KernelError::writing(LONG_HOSTS)),
+        }
+    }
+
     fn retain(&mut self, wanted: &HashMap<HostKey, HostValue>) -> Result<usize, KernelError> {
         let gone: Vec<_> = self.content.keys().filter(|key| !wanted.contains_key(key)).copied().collect();
         for key in &gone {
-            self.map.remove(key).map_err(KernelError::writing(HOSTS))?;
+            self.remove(key)?;
             self.content.remove(key);
         }
         Ok(gone.len())

@@ -7,7 +7,7 @@ use std::{
 
 use aya::{Ebpf, maps};
 use filter_common::{
-    layout::{ListenKey, ListenValue},
+    layout::{Address, ListenKey, ListenValue},
     maps::{LISTEN, LISTEN_MAX},
 };
 
@@ -19,7 +19,7 @@ pub(super) fn key(address: SocketAddr) -> ListenKey {
         IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
         IpAddr::V6(v6) => v6.octets(),
     };
-    ListenKey { address: octets, port: address.port().to_be_bytes(), padding: [0; 2] }
+    ListenKey { address: Address::from_octets(octets), port: address.port().to_be(), padding: 0 }
 }
 
 /// Writes the listen addresses.
@@ -34,7 +34,7 @@ pub(super) fn fill(ebpf: &mut Ebpf, addresses: &[SocketAddr]) -> Result<(), Kern
     let map = ebpf.map_mut(LISTEN).ok_or(KernelError::Missing { what: "map", name: LISTEN })?;
     let mut map = maps::HashMap::<_, ListenKey, ListenValue>::try_from(map).map_err(KernelError::reading(LISTEN))?;
     for address in addresses {
-        map.insert(key(address), ListenValue { flags: 0 }, 0).map_err(KernelError::writing(LISTEN))?;
+        map.insert(key(address), ListenValue::default(), 0).map_err(KernelError::writing(LISTEN))?;
     }
     Ok(())
 }
@@ -83,9 +83,9 @@ mod tests {
     #[test]
     fn keys_are_in_network_order() {
         let v4 = key("192.0.2.1:443".parse().unwrap());
-        assert_eq!(v4.address, [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 192, 0, 2, 1]);
-        assert_eq!(v4.port, [1, 187]);
+        assert_eq!(v4.address.octets(), [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 192, 0, 2, 1]);
+        assert_eq!(v4.port.to_ne_bytes(), [1, 187]);
         let v6 = key("[2001:db8::1]:443".parse().unwrap());
-        assert_eq!(v6.address, [0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
+        assert_eq!(v6.address.octets(), [0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
     }
 }

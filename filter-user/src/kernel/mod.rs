@@ -8,6 +8,8 @@
 //! * [`KernelPlan`] is what a snapshot wants the maps to hold.
 
 mod attach;
+mod cookies;
+mod deny;
 mod error;
 mod host;
 mod hosts;
@@ -21,10 +23,11 @@ mod steering;
 pub(crate) use self::error::with_causes;
 pub use self::{
     attach::{AttachedMode, Kernel, KernelConfig, Mode},
+    cookies::Setting,
     error::KernelError,
     hosts::Changes,
     log::KernelLog,
-    plan::{HostAction, KernelPlan},
+    plan::{HostAction, KernelPlan, Network},
     program::{Count, Program, Run},
     steering::{Group, Steering},
 };

@@ -13,7 +13,9 @@ use filter_common::{
     maps::{CONFIG, COUNTERS, PROGRAM_ABI, PROGRAM_EDGE},
 };
 
-use super::{Changes, KernelError, KernelLog, KernelPlan, host, hosts::Hosts, listen, object};
+use super::{
+    Changes, KernelError, KernelLog, KernelPlan, cookies::Announced, deny::Deny, host, hosts::Hosts, listen, object,
+};
 
 /// Bytes of memory for what comes out of a test run: more than any packet that goes in.
 const RUN_MAX: usize = 16 * 1024;
@@ -23,8 +25,10 @@ pub struct Program {
     // Holds the program, and the maps that nobody took.
     pub(super) ebpf: Ebpf,
     hosts: Hosts,
+    deny: Deny,
     counters: PerCpuArray<MapData, Counter>,
     config: Array<MapData, Config>,
+    content: Config,
 }
 
 /// What was counted under one reason since the program was loaded, on all CPUs.
@@ -60,14 +64,24 @@ impl Program {
         let counters = PerCpuArray::try_from(take(COUNTERS)?).map_err(KernelError::reading(COUNTERS))?;
         let config = Array::try_from(take(CONFIG)?).map_err(KernelError::reading(CONFIG))?;
         let hosts = Hosts::take(&mut ebpf)?;
-        let mut program = Self { ebpf, hosts, counters, config };
-        program.set_log_sample(log_sample)?;
+        let deny = Deny::take(&mut ebpf)?;
+        let content = Config { abi_version: ABI_VERSION, log_sample, ..Config::default() };
+        let mut program = Self { ebpf, hosts, deny, counters, config, content };
+        program.write_config()?;
         Ok(program)
     }
 
     /// Brings the maps to what the plan wants. A plan that cannot be applied changes nothing.
     pub fn apply(&mut self, plan: &KernelPlan) -> Result<Changes, KernelError> {
-        self.hosts.apply(plan)
+        Deny::check(plan)?;
+        Hosts::check(plan)?;
+        let before = self.deny.count();
+        // Protect first, relax last: a failure between leaves more refused than the plan wants, never less.
+        let denied = self.deny.protect(plan)?;
+        let changes = self.hosts.apply(plan)?;
+        self.deny.relax(plan)?;
+        let allowed = before + denied - self.deny.count();
+        Ok(Changes { denied, allowed, ..changes })
     }
 
     /// What was counted, in the order of the reasons' numbers.
@@ -82,13 +96,31 @@ impl Program {
 
     /// Logs one in so many packets for listen addresses from now on; 0 logs none.
     pub fn set_log_sample(&mut self, log_sample: u32) -> Result<(), KernelError> {
-        let config = Config { abi_version: ABI_VERSION, log_sample };
-        self.config.set(0, config, 0).map_err(KernelError::writing(CONFIG))
+        self.content.log_sample = log_sample;
+        self.write_config()
+    }
+
+    /// Answers SYNs with cookies from now on, with what the kernel would announce on this interface. The kernel takes the
+    /// cookies only with the settings that [`Kernel`](super::Kernel) makes.
+    pub fn answer_syns(&mut self, interface: &str) -> Result<(), KernelError> {
+        let Announced { window_scale, segment_size_v4, segment_size_v6 } = Announced::on(interface);
+        self.content = Config { syn_cookies: 1, window_scale, segment_size_v4, segment_size_v6, ..self.content };
+        self.write_config()
+    }
+
+    fn write_config(&mut self) -> Result<(), KernelError> {
+        self.config.set(0, self.content, 0).map_err(KernelError::writing(CONFIG))
     }
 
     /// The program's debug lines, for whoever is the first to ask.
     pub fn take_log(&mut self) -> Option<KernelLog> {
         KernelLog::take(&mut self.ebpf)
+    }
+
+    /// How many instructions the kernel's verifier went through to accept the program; its limit is a million.
+    pub fn verified_instructions(&mut self) -> Result<u32, KernelError> {
+        let info = object::program::<Xdp>(&mut self.ebpf, PROGRAM_EDGE)?.info();
+        Ok(info.map_err(KernelError::program(PROGRAM_EDGE))?.verified_instruction_count().unwrap_or(0))
     }
 
     /// Runs the program `repeat` times on a packet that never was on a wire (`BPF_PROG_TEST_RUN`).

@@ -5,8 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 /// The filter's addresses, one of each family; the peer's are `CLIENT_V4` and `CLIENT_V6`.
 pub(crate) const EDGE_V4: &str = "192.0.2.1:443";
 pub(crate) const EDGE_V6: &str = "[2001:db8::1]:443";
-const CLIENT_V4: &str = "198.51.100.9:50000";
-const CLIENT_V6: &str = "[2001:db8:1::9]:50000";
+pub(crate) const CLIENT_V4: &str = "198.51.100.9:50000";
+pub(crate) const CLIENT_V6: &str = "[2001:db8:1::9]:50000";
 
 pub(crate) const FIN: u8 = 0x01;
 pub(crate) const SYN: u8 = 0x02;
@@ -41,10 +41,15 @@ pub(crate) fn shapes() -> impl Iterator<Item = Shape> {
 /// A TCP (or UDP) packet from the client to the filter.
 #[derive(Clone, Debug)]
 pub(crate) struct Frame {
+    /// Another client, for families that have one.
+    pub(crate) client: Option<IpAddr>,
+    pub(crate) client_port: u16,
     pub(crate) destination_port: u16,
     pub(crate) other_address: bool,
     pub(crate) protocol: u8,
     pub(crate) flags: u8,
+    pub(crate) sequence: u32,
+    pub(crate) acknowledgement: u32,
     pub(crate) tcp_options: Vec<u8>,
     pub(crate) payload: Vec<u8>,
     /// IPv4 options, a multiple of four bytes.
@@ -62,10 +67,14 @@ pub(crate) struct Frame {
 impl Frame {
     pub(crate) fn tcp(flags: u8, payload: impl Into<Vec<u8>>) -> Self {
         Self {
+            client: None,
+            client_port: 50_000,
             destination_port: 443,
             other_address: false,
             protocol: 6,
             flags,
+            sequence: SEQUENCE,
+            acknowledgement: ACKNOWLEDGEMENT,
             tcp_options: Vec::new(),
             payload: payload.into(),
             ip_options: Vec::new(),
@@ -91,7 +100,11 @@ impl Frame {
             Family::V4 => (CLIENT_V4, EDGE_V4.parse::<SocketAddr>().unwrap()),
             Family::V6 => (CLIENT_V6, EDGE_V6.parse().unwrap()),
         };
-        let client: SocketAddr = client.parse().unwrap();
+        let mut client: SocketAddr = client.parse().unwrap();
+        client.set_port(self.client_port);
+        if let Some(ip) = self.client {
+            client.set_ip(ip);
+        }
         edge.set_port(self.destination_port);
         if self.other_address {
             edge.set_ip(match shape.family {
@@ -151,8 +164,8 @@ impl Frame {
             bytes.extend([0, 0]);
             6
         } else {
-            bytes.extend(SEQUENCE.to_be_bytes());
-            bytes.extend(ACKNOWLEDGEMENT.to_be_bytes());
+            bytes.extend(self.sequence.to_be_bytes());
+            bytes.extend(self.acknowledgement.to_be_bytes());
             bytes.extend([((20 + self.tcp_options.len()) / 4 * 16) as u8, self.flags, 0xff, 0xff, 0, 0, 0, 0]);
             bytes.extend(&self.tcp_options);
             16
@@ -167,32 +180,61 @@ impl Frame {
 }
 
 /// The RST that answers `frame`, byte by byte.
-pub(crate) fn expected_reset(frame: &[u8], shape: Shape) -> Vec<u8> {
+pub(crate) fn expected_reset(frame: &Frame, shape: Shape) -> Vec<u8> {
+    let reset = Answer { sequence: frame.acknowledgement, acknowledgement: 0, flags: RST, window: 0, options: &[] };
+    expected_answer(frame, shape, &reset)
+}
+
+/// What an answer says.
+pub(crate) struct Answer<'a> {
+    pub(crate) sequence: u32,
+    pub(crate) acknowledgement: u32,
+    pub(crate) flags: u8,
+    pub(crate) window: u16,
+    pub(crate) options: &'a [u8],
+}
+
+/// An answer to `frame`, byte by byte.
+pub(crate) fn expected_answer(frame: &Frame, shape: Shape, said: &Answer<'_>) -> Vec<u8> {
+    let packet = frame.build(shape);
     let ip_at = 14 + 4 * shape.tags.len();
-    let mut reset = [&frame[6..12], &frame[0..6], &frame[12..ip_at]].concat();
-    let (source, destination) = addresses(&frame[ip_at..]);
+    let mut answer = [&packet[6..12], &packet[0..6], &packet[12..ip_at]].concat();
+    let (source, destination) = addresses(&packet[ip_at..]);
     let mut tcp = Vec::new();
-    tcp.extend(443_u16.to_be_bytes());
-    tcp.extend(50_000_u16.to_be_bytes());
-    tcp.extend(ACKNOWLEDGEMENT.to_be_bytes());
-    tcp.extend([0, 0, 0, 0, 0x50, RST, 0, 0, 0, 0, 0, 0]);
+    tcp.extend(frame.destination_port.to_be_bytes());
+    tcp.extend(frame.client_port.to_be_bytes());
+    tcp.extend(said.sequence.to_be_bytes());
+    tcp.extend(said.acknowledgement.to_be_bytes());
+    tcp.extend([((20 + said.options.len()) / 4 * 16) as u8, said.flags]);
+    tcp.extend(said.window.to_be_bytes());
+    tcp.extend([0, 0, 0, 0]);
+    tcp.extend(said.options);
     let sum = transport_checksum(destination, source, 6, &tcp);
     tcp[16..18].copy_from_slice(&sum);
     match shape.family {
         Family::V4 => {
-            let mut ip = vec![0x45, 0, 0, 40, 0, 0, 0x40, 0, 64, 6, 0, 0];
+            let mut ip = vec![0x45, 0, 0, 20 + tcp.len() as u8, 0, 0, 0x40, 0, 64, 6, 0, 0];
             ip.extend(octets(destination).into_iter().chain(octets(source)));
             let sum = checksum(&ip);
             ip[10..12].copy_from_slice(&sum);
-            reset.extend(ip);
+            answer.extend(ip);
         }
         Family::V6 => {
-            reset.extend([0x60, 0, 0, 0, 0, 20, 6, 64]);
-            reset.extend(octets(destination).into_iter().chain(octets(source)));
+            answer.extend([0x60, 0, 0, 0, 0, tcp.len() as u8, 6, 64]);
+            answer.extend(octets(destination).into_iter().chain(octets(source)));
         }
     }
-    reset.extend(tcp);
-    reset
+    answer.extend(tcp);
+    answer
+}
+
+/// Where the TCP header of an answer starts: it has neither IP options nor extension headers.
+pub(crate) fn answer_transport_at(shape: Shape) -> usize {
+    let ip_size = match shape.family {
+        Family::V4 => 20,
+        Family::V6 => 40,
+    };
+    14 + 4 * shape.tags.len() + ip_size
 }
 
 fn ethernet(shape: Shape) -> Vec<u8> {

@@ -1,12 +1,14 @@
-//! The host table while the program runs.
+//! The tables of hosts and denied networks while the program runs.
+
+use std::net::Ipv4Addr;
 
 use filter_common::Reason;
-use filter_user::kernel::{Changes, HostAction, KernelError, KernelPlan};
+use filter_user::kernel::{Changes, HostAction, KernelError, KernelPlan, Network};
 
 use crate::{
     corpus::{client_hello, server_name},
-    frame::{Frame, shapes},
-    plane::Plane,
+    frame::{Frame, SYN, shapes},
+    plane::{DENIED, Plane},
 };
 
 fn reason(plane: &mut Plane, name: &str) -> Reason {
@@ -20,7 +22,7 @@ fn a_plan_takes_effect_on_the_next_packet() {
     assert_eq!(reason(&mut plane, "one.example"), Reason::HostTerminate);
     assert_eq!(reason(&mut plane, "two.example"), Reason::HostUnknown);
     let changes = plane.program.apply(&KernelPlan::terminating(["two.example"])).unwrap();
-    assert_eq!(changes, Changes { written: 1, removed: 1 });
+    assert_eq!(changes, Changes { written: 1, removed: 1, denied: 0, allowed: DENIED.len() });
     assert_eq!(reason(&mut plane, "one.example"), Reason::HostUnknown);
     assert_eq!(reason(&mut plane, "two.example"), Reason::HostTerminate);
 }
@@ -28,7 +30,9 @@ fn a_plan_takes_effect_on_the_next_packet() {
 #[test]
 fn an_equal_plan_writes_nothing() {
     let mut plane = Plane::new(&["one.example", "*.two.example"]);
-    let changes = plane.program.apply(&KernelPlan::terminating(["ONE.example", "*.two.example"])).unwrap();
+    let plan = KernelPlan::terminating(["ONE.example", "*.two.example"]);
+    plane.program.apply(&plan).unwrap();
+    let changes = plane.program.apply(&plan).unwrap();
     assert_eq!(changes, Changes::default());
 }
 
@@ -44,8 +48,11 @@ fn a_plan_that_cannot_be_applied_changes_nothing() {
 #[test]
 fn the_table_holds_as_many_hosts_as_its_limit() {
     let mut plane = Plane::new(&[]);
-    let hosts = |from: u32| (from..from + 65_536).map(|n| (format!("h{n}.example"), HostAction::Terminate)).collect();
-    plane.program.apply(&KernelPlan { hosts: hosts(0) }).unwrap();
+    let hosts = |from: u32| KernelPlan {
+        hosts: (from..from + 65_536).map(|n| (format!("h{n}.example"), HostAction::Terminate)).collect(),
+        ..KernelPlan::default()
+    };
+    plane.program.apply(&hosts(0)).unwrap();
     for (name, expected) in [
         ("h0.example", Reason::HostTerminate),
         ("h65535.example", Reason::HostTerminate),
@@ -54,8 +61,51 @@ fn the_table_holds_as_many_hosts_as_its_limit() {
         assert_eq!(reason(&mut plane, name), expected, "{name}");
     }
     // A full table that moves by one: room is made before it is needed.
-    let changes = plane.program.apply(&KernelPlan { hosts: hosts(1) }).unwrap();
-    assert_eq!(changes, Changes { written: 1, removed: 1 });
+    let changes = plane.program.apply(&hosts(1)).unwrap();
+    assert_eq!(changes, Changes { written: 1, removed: 1, ..Changes::default() });
     assert_eq!(reason(&mut plane, "h65536.example"), Reason::HostTerminate);
     assert_eq!(reason(&mut plane, "h0.example"), Reason::HostUnknown);
+}
+
+fn networks(from: u32, count: u32) -> KernelPlan {
+    let network = |n: u32| Network::new(Ipv4Addr::from(0x0a00_0000 + n).into(), 32).unwrap();
+    KernelPlan { deny: (from..from + count).map(network).collect(), ..KernelPlan::default() }
+}
+
+fn syn_reason(plane: &mut Plane, client: &str) -> Reason {
+    let frame = Frame::tcp(SYN, []).with(|frame| frame.client = Some(client.parse().unwrap()));
+    plane.run(&frame.build(shapes().next().unwrap())).0
+}
+
+#[test]
+fn the_trie_holds_as_many_networks_as_its_limit() {
+    let mut plane = Plane::new(&[]);
+    let changes = plane.program.apply(&networks(0, 131_072)).unwrap();
+    assert_eq!(changes, Changes { denied: 131_072, allowed: DENIED.len(), ..Changes::default() });
+    assert_eq!(syn_reason(&mut plane, "10.0.0.0"), Reason::Denied);
+    assert_eq!(syn_reason(&mut plane, "10.1.255.255"), Reason::Denied);
+    assert_eq!(syn_reason(&mut plane, "10.2.0.0"), Reason::Control);
+    let error = plane.program.apply(&networks(1, 131_073)).unwrap_err();
+    assert!(matches!(error, KernelError::TooManyNetworks { count: 131_073, max: 131_072 }), "{error}");
+    assert_eq!(syn_reason(&mut plane, "10.0.0.0"), Reason::Denied);
+    // A full trie that moves by one.
+    let changes = plane.program.apply(&networks(1, 131_072)).unwrap();
+    assert_eq!(changes, Changes { denied: 1, allowed: 1, ..Changes::default() });
+    assert_eq!(syn_reason(&mut plane, "10.0.0.0"), Reason::Control);
+    assert_eq!(syn_reason(&mut plane, "10.2.0.0"), Reason::Denied);
+}
+
+#[test]
+fn the_longest_prefix_goes_without_the_shorter_one() {
+    let mut plane = Plane::new(&[]);
+    let plan = |networks: &[(&str, u8)]| KernelPlan {
+        deny: networks.iter().map(|(ip, prefix)| Network::new(ip.parse().unwrap(), *prefix).unwrap()).collect(),
+        ..KernelPlan::default()
+    };
+    plane.program.apply(&plan(&[("10.0.0.0", 8), ("10.1.0.0", 16)])).unwrap();
+    plane.program.apply(&plan(&[("10.1.0.0", 16)])).unwrap();
+    assert_eq!(syn_reason(&mut plane, "10.1.2.3"), Reason::Denied);
+    assert_eq!(syn_reason(&mut plane, "10.2.2.3"), Reason::Control);
+    plane.program.apply(&plan(&[("0.0.0.0", 0)])).unwrap();
+    assert_eq!(syn_reason(&mut plane, "10.2.2.3"), Reason::Denied);
 }

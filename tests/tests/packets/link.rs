@@ -14,11 +14,12 @@ use aya::{
     programs::{Xdp, XdpMode},
 };
 use filter_common::{Reason, maps::PROGRAM_PASS};
-use filter_user::kernel::{Kernel, KernelConfig, KernelPlan, Mode};
+use filter_user::kernel::{Kernel, KernelConfig, KernelPlan, Mode, Steering};
 
 use crate::{
     corpus::{client_hello, server_name},
     loader::{in_namespace, ip},
+    steering::{group, listeners},
 };
 
 const HOST: &str = "www.example.com";
@@ -41,24 +42,45 @@ fn receive_on(interface: &str) -> Ebpf {
 /// What a client got after its hello: some bytes, or a reset.
 #[derive(Debug, PartialEq, Eq)]
 enum Got {
-    Bytes(Vec<u8>),
+    Bytes(String),
     Reset,
 }
 
-fn say_hello(to: SocketAddr, name: &str) -> Got {
+/// Says hello; what is got is followed by how the connection looks from here.
+fn say_hello(to: SocketAddr, name: &str) -> (Got, String) {
     let mut stream = TcpStream::connect_timeout(&to, Duration::from_secs(5)).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
     stream.write_all(&client_hello(&[server_name(name.as_bytes())])).unwrap();
     let mut bytes = vec![0; 100];
     match stream.read(&mut bytes) {
-        Ok(count) => Got::Bytes(bytes[..count].to_vec()),
-        Err(error) if error.kind() == ErrorKind::ConnectionReset => Got::Reset,
+        Ok(count) => {
+            let port = stream.local_addr().unwrap().port();
+            (Got::Bytes(String::from_utf8_lossy(&bytes[..count]).into_owned()), negotiated(port))
+        }
+        Err(error) if error.kind() == ErrorKind::ConnectionReset => (Got::Reset, String::new()),
         Err(error) => panic!("{name} at {to}: {error}"),
     }
 }
 
-/// Runs the edge with `mode` and, in another namespace, the client; then compares the counters.
-fn on_a_link(mode: Mode) {
+/// The options of the client's connection from `port`, as this side has them: timestamps, selective acknowledgement, and the window scales, of the
+/// peer and of this side.
+fn negotiated(port: u16) -> String {
+    let filter = format!("( sport = :{port} or dport = :{port} )");
+    let output = Command::new("ss").args(["-tinoH", "state", "established", &filter]).output().expect("iproute2");
+    let output = String::from_utf8(output.stdout).unwrap();
+    let options = output.split_whitespace().filter(|word| ["ts", "sack"].contains(word) || word.starts_with("wscale:"));
+    options.collect::<Vec<_>>().join(" ")
+}
+
+/// The same connection seen from the other end.
+fn mirrored(options: &str) -> String {
+    let (rest, scales) = options.split_once("wscale:").unwrap_or_else(|| panic!("no window scale: {options:?}"));
+    let (theirs, ours) = scales.split_once(',').unwrap();
+    format!("{rest}wscale:{ours},{theirs}")
+}
+
+/// Runs the edge with `mode`, with the SYN-cookie front or without, and, in another namespace, the client; then compares the counters.
+fn on_a_link(mode: Mode, syn_cookies: bool) {
     in_namespace(move || {
         ip("link add edge type veth peer name client");
         let listen: Vec<SocketAddr> =
@@ -79,23 +101,33 @@ fn on_a_link(mode: Mode) {
                 ip("link set client up");
                 let _receiver = receive_on("client");
                 for address in addresses {
-                    assert_eq!(say_hello(address, HOST), Got::Bytes(b"served".to_vec()), "{address}");
-                    assert_eq!(say_hello(address, "unknown.example"), Got::Reset, "{address}");
+                    let (got, options) = say_hello(address, HOST);
+                    assert!(options.starts_with("ts sack wscale:"), "{address}: {options}");
+                    // What the client was told is what the socket of the edge was made with.
+                    assert_eq!(got, Got::Bytes(mirrored(&options)), "{address}");
+                    assert_eq!(say_hello(address, "unknown.example").0, Got::Reset, "{address}");
                 }
             });
         });
         ip(&format!("link set client netns {}", client_was_moved.recv().unwrap()));
         ip("link set edge up");
-        for address in &listen {
-            let listener = TcpListener::bind(address).unwrap();
+        // As the daemon has them: some listeners on each address, one of which the program for workers chooses.
+        let groups: Vec<_> = listen.iter().map(|&address| listeners(address, 2)).collect();
+        let _steering =
+            Steering::attach(&groups.iter().map(|members| group(members, &[0, 1])).collect::<Vec<_>>()).unwrap();
+        for listener in groups.into_iter().flatten() {
+            listener.set_nonblocking(false).unwrap();
             thread::spawn(move || serve(&listener));
         }
-        let config = KernelConfig { interface: "edge".to_owned(), listen, mode, log_sample: 0 };
+        let config = KernelConfig { interface: "edge".to_owned(), listen, mode, log_sample: 0, syn_cookies };
         let kernel = Kernel::load(&config, &KernelPlan::terminating([HOST])).unwrap();
         go.send(()).unwrap();
         client.join().unwrap();
         let packets = |reason| kernel.counters().unwrap().iter().find(|count| count.reason == reason).unwrap().packets;
         assert_eq!((packets(Reason::HostTerminate), packets(Reason::HostUnknown)), (2, 2));
+        // The listeners are new and never had a full queue: that they took cookies shows that they were told.
+        let answered = if syn_cookies { 4 } else { 0 };
+        assert_eq!((packets(Reason::SynAnswered), packets(Reason::HandshakeAck)), (answered, answered));
     });
 }
 
@@ -105,7 +137,10 @@ fn serve(listener: &TcpListener) {
         thread::spawn(move || {
             let mut bytes = [0; 4096];
             if stream.read(&mut bytes).is_ok_and(|count| count > 0) {
-                stream.write_all(b"served").unwrap();
+                let port = stream.peer_addr().unwrap().port();
+                stream.write_all(negotiated(port).as_bytes()).unwrap();
+                // Until the client has looked at its end.
+                let _ = stream.read(&mut bytes);
             }
         });
     }
@@ -113,10 +148,20 @@ fn serve(listener: &TcpListener) {
 
 #[test]
 fn an_unknown_host_is_reset_and_a_known_one_served_in_native_mode() {
-    on_a_link(Mode::Native);
+    on_a_link(Mode::Native, false);
 }
 
 #[test]
 fn an_unknown_host_is_reset_and_a_known_one_served_in_generic_mode() {
-    on_a_link(Mode::Generic);
+    on_a_link(Mode::Generic, false);
+}
+
+#[test]
+fn a_new_listener_takes_connections_from_cookies_in_native_mode() {
+    on_a_link(Mode::Native, true);
+}
+
+#[test]
+fn a_new_listener_takes_connections_from_cookies_in_generic_mode() {
+    on_a_link(Mode::Generic, true);
 }

@@ -1,20 +1,20 @@
 //! Attaching to an interface of a network namespace of the test's own.
 
-use std::{net::SocketAddr, process::Command, thread};
+use std::{fs, net::SocketAddr, os::fd::AsFd as _, process::Command, thread};
 
 use filter_user::kernel::{AttachedMode, Kernel, KernelConfig, KernelError, KernelPlan, Mode, Program};
 
-use crate::frame::EDGE_V4;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use crate::frame::{ACK, EDGE_V4, Frame, shapes};
 
 /// Runs `test` on a thread in a new network namespace, which goes when the thread does.
-pub(crate) fn in_namespace(test: impl FnOnce() + Send + 'static) {
+pub(crate) fn in_namespace<T: Send + 'static>(test: impl FnOnce() -> T + Send + 'static) -> T {
     let thread = thread::spawn(|| {
         nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET).expect("a network namespace needs root");
-        test();
+        test()
     });
-    if let Err(panic) = thread.join() {
-        std::panic::resume_unwind(panic);
-    }
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 pub(crate) fn ip(arguments: &str) -> String {
@@ -24,7 +24,13 @@ pub(crate) fn ip(arguments: &str) -> String {
 }
 
 fn config(interface: &str, mode: Mode) -> KernelConfig {
-    KernelConfig { interface: interface.to_owned(), listen: vec![EDGE_V4.parse().unwrap()], mode, log_sample: 0 }
+    KernelConfig {
+        interface: interface.to_owned(),
+        listen: vec![EDGE_V4.parse().unwrap()],
+        mode,
+        log_sample: 0,
+        syn_cookies: false,
+    }
 }
 
 #[test]
@@ -60,6 +66,45 @@ fn native_alone_fails_where_the_driver_cannot() {
         let error = Kernel::load(&config("edge", Mode::Native), &KernelPlan::default()).unwrap_err();
         assert!(matches!(&error, KernelError::Attach { tried, .. } if tried.len() == 1), "{error}");
         assert!(!ip("link show edge").contains("xdp"));
+    });
+}
+
+#[test]
+fn packets_are_logged_only_when_a_sample_is_asked_for() {
+    let mut program = Program::load(&[EDGE_V4.parse().unwrap()], 0).unwrap();
+    let mut log = program.take_log().unwrap();
+    assert!(program.take_log().is_none(), "it can be taken once");
+    let packet = Frame::tcp(ACK, []).build(shapes().next().unwrap());
+    let mut has_lines_after_a_run = |program: &mut Program| {
+        program.run(&packet, 1).unwrap();
+        let mut fds = [PollFd::new(log.as_fd(), PollFlags::POLLIN)];
+        let lines = poll(&mut fds, PollTimeout::ZERO).unwrap() > 0;
+        log.flush();
+        lines
+    };
+    assert!(!has_lines_after_a_run(&mut program));
+    program.set_log_sample(1).unwrap();
+    assert!(has_lines_after_a_run(&mut program));
+    program.set_log_sample(0).unwrap();
+    assert!(!has_lines_after_a_run(&mut program));
+}
+
+#[test]
+fn settings_for_syn_cookies_are_made_shown_and_restored() {
+    in_namespace(|| {
+        ip("link add edge type veth peer name client");
+        let value = |name: &str| fs::read_to_string(format!("/proc/sys/net/ipv4/{name}")).unwrap().trim().to_owned();
+        fs::write("/proc/sys/net/ipv4/tcp_syncookies", "1").unwrap();
+        fs::write("/proc/sys/net/ipv4/tcp_timestamps", "1").unwrap();
+        let config = KernelConfig { syn_cookies: true, ..config("edge", Mode::Auto) };
+        let kernel = Kernel::load(&config, &KernelPlan::default()).unwrap();
+        let shown: Vec<_> = kernel.settings().iter().map(ToString::to_string).collect();
+        assert_eq!(shown, ["net.ipv4.tcp_syncookies = 2 (was 1)", "net.ipv4.tcp_timestamps = 2 (was 1)"]);
+        assert_eq!((value("tcp_syncookies"), value("tcp_timestamps")), ("2".to_owned(), "2".to_owned()));
+        // Somebody's own change in the meantime stays.
+        fs::write("/proc/sys/net/ipv4/tcp_timestamps", "0").unwrap();
+        drop(kernel);
+        assert_eq!((value("tcp_syncookies"), value("tcp_timestamps")), ("1".to_owned(), "0".to_owned()));
     });
 }
 

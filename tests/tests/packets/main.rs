@@ -10,6 +10,7 @@
 mod corpus;
 mod differential;
 mod frame;
+mod front;
 mod hosts;
 mod link;
 mod loader;

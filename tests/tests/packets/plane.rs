@@ -1,9 +1,12 @@
 //! The program under test, with the one reason that a packet was counted under.
 
 use filter_common::Reason;
-use filter_user::kernel::{Count, KernelPlan, Program, Run};
+use filter_user::kernel::{Count, KernelPlan, Network, Program, Run};
 
 use crate::frame::{EDGE_V4, EDGE_V6};
+
+/// Networks that are denied in every test.
+pub(crate) const DENIED: [(&str, u8); 3] = [("203.0.113.0", 24), ("203.0.112.128", 25), ("2001:db8:bad::", 48)];
 
 /// A loaded program that listens on the two addresses of the frames.
 pub(crate) struct Plane {
@@ -17,7 +20,9 @@ impl Plane {
         let mut program = Program::load(&listen, 0).unwrap_or_else(|error| {
             panic!("packet tests need root and an eBPF object, as `cargo xtask test` gives them: {error}: {error:?}")
         });
-        program.apply(&KernelPlan::terminating(hosts.iter().copied())).unwrap();
+        let denied = DENIED.map(|(address, prefix)| Network::new(address.parse().unwrap(), prefix).unwrap());
+        let plan = KernelPlan { deny: denied.into(), ..KernelPlan::terminating(hosts.iter().copied()) };
+        program.apply(&plan).unwrap();
         let before = program.counters().unwrap();
         Self { program, before }
     }

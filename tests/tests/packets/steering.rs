@@ -14,7 +14,7 @@ use socket2::{Domain, Socket, Type};
 
 use crate::loader::{in_namespace, ip};
 
-fn listeners(address: SocketAddr, count: usize) -> Vec<TcpListener> {
+pub(crate) fn listeners(address: SocketAddr, count: usize) -> Vec<TcpListener> {
     let mut address = address;
     let mut listeners = Vec::new();
     for _ in 0..count {
@@ -29,7 +29,7 @@ fn listeners(address: SocketAddr, count: usize) -> Vec<TcpListener> {
     listeners
 }
 
-fn group<'a>(listeners: &'a [TcpListener], cpus: &[u32]) -> Group<'a> {
+pub(crate) fn group<'a>(listeners: &'a [TcpListener], cpus: &[u32]) -> Group<'a> {
     let workers = cpus.iter().copied().zip(listeners.iter().map(|listener| listener.as_fd())).collect();
     Group { listen: listeners[0].local_addr().unwrap(), workers }
 }

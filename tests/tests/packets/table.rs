@@ -7,12 +7,16 @@ use filter_common::{Action, Reason};
 use crate::{
     corpus::{Extension, client_hello, server_name},
     frame::{ACK, FIN, Family, Frame, RST, SYN, expected_reset, shapes},
+    front,
     plane::Plane,
 };
 
 /// XDP_DROP, XDP_PASS and XDP_TX.
 const XDP: [(Action, u32); 3] = [(Action::Drop, 1), (Action::Pass, 2), (Action::Transmit, 3)];
-const KNOWN: [&str; 4] = ["www.example.com", "*.wild.example", "10.20.30.40", "Config-UPPER.example"];
+const KNOWN: [&str; 6] = ["www.example.com", "*.wild.example", "10.20.30.40", "Config-UPPER.example", NAME_63, NAME_64];
+/// The longest name of the table of short names, and the shortest of the other.
+const NAME_63: &str = "a23456789-b23456789-c23456789-d23456789-e23456789-f2345.63.test";
+const NAME_64: &str = "a23456789-b23456789-c23456789-d23456789-e23456789-f23456.64.test";
 
 struct Row {
     name: &'static str,
@@ -34,12 +38,16 @@ fn v6(name: &'static str, frame: Frame, reason: Reason) -> Row {
     Row { name, family: Some(Family::V6), frame, reason }
 }
 
-fn hello(name: &str) -> Vec<u8> {
+pub(crate) fn hello(name: &str) -> Vec<u8> {
     client_hello(&[Extension(43, vec![2, 3, 4]), server_name(name.as_bytes()), Extension(13, vec![0, 2, 8, 4])])
 }
 
 fn hello_with(extensions: &[Extension]) -> Frame {
     Frame::data(client_hello(extensions))
+}
+
+fn from(client: &'static str) -> impl FnOnce(&mut Frame) {
+    move |frame| frame.client = Some(client.parse().unwrap())
 }
 
 fn name_of(length: usize) -> String {
@@ -76,6 +84,26 @@ fn headers() -> Vec<Row> {
         ),
         both("icmp", Frame::data([8; 8]).with(|f| f.protocol = 1), Reason::OtherProtocol),
         both("longer by its header than the frame", known().with(|f| f.cut = 1), Reason::Malformed),
+        v4("syn from a denied network", Frame::tcp(SYN, []).with(from("203.0.113.255")), Reason::Denied),
+        v4("syn from another denied network", Frame::tcp(SYN, []).with(from("203.0.112.128")), Reason::Denied),
+        v4("syn from one address below it", Frame::tcp(SYN, []).with(from("203.0.112.127")), Reason::Control),
+        v4(
+            "syn from one address above a denied network",
+            Frame::tcp(SYN, []).with(from("203.0.114.0")),
+            Reason::Control,
+        ),
+        v4(
+            "a connection from a denied network is a worker's",
+            known().with(from("203.0.113.1")),
+            Reason::HostTerminate,
+        ),
+        v6("syn from a denied network", Frame::tcp(SYN, []).with(from("2001:db8:bad:ffff::1")), Reason::Denied),
+        v6("syn from one network above", Frame::tcp(SYN, []).with(from("2001:db8:bae::")), Reason::Control),
+        v6(
+            "ipv6 that ends like a denied network",
+            Frame::tcp(SYN, []).with(from("2001:db8::203.0.113.1")),
+            Reason::Control,
+        ),
         v4("ip options", unknown().with(|f| f.ip_options = vec![1; 40]), Reason::HostUnknown),
         v4("ip options before a known host", known().with(|f| f.ip_options = vec![1; 4]), Reason::HostTerminate),
         v4("first fragment", known().with(|f| f.fragment = 0x2000), Reason::Fragment),
@@ -148,6 +176,10 @@ fn hellos() -> Vec<Row> {
         both("final dot", Frame::data(hello("www.example.com.")), Reason::HelloNameUnusual),
         both("address", Frame::data(hello("192.0.2.1")), Reason::HelloNameUnusual),
         both("a configured name may end with a digit", Frame::data(hello("10.20.30.40")), Reason::HostTerminate),
+        both("known, 63 bytes", Frame::data(hello(NAME_63)), Reason::HostTerminate),
+        both("known, 64 bytes", Frame::data(hello(NAME_64)), Reason::HostTerminate),
+        both("known, 64 bytes, upper case", Frame::data(hello(&NAME_64.to_ascii_uppercase())), Reason::HostTerminate),
+        both("63 bytes of a longer name", Frame::data(hello(&NAME_64[1..])), Reason::HostUnknown),
         both("255 bytes", Frame::data(hello(&name_of(255))), Reason::HostUnknown),
         both("256 bytes", Frame::data(hello(&name_of(256))), Reason::HelloNameTooLong),
         both("name is the 64th extension", hello_with(&behind(63)), Reason::HostUnknown),
@@ -218,7 +250,7 @@ fn raw() -> Vec<(&'static str, Vec<u8>, Reason)> {
     ]
 }
 
-fn action_number(reason: Reason) -> u32 {
+pub(crate) fn action_number(reason: Reason) -> u32 {
     XDP.iter().find(|(action, _)| *action == reason.action()).unwrap().1
 }
 
@@ -235,7 +267,7 @@ fn run_table() -> Vec<Reason> {
             assert_eq!(run.action, action_number(reason), "{case}");
             let expected = match reason.action() {
                 Action::Pass | Action::Drop => packet,
-                Action::Transmit => expected_reset(&packet, shape),
+                Action::Transmit => expected_reset(&row.frame, shape),
             };
             assert_eq!(run.packet, expected, "{case}");
             hit.push(reason);
@@ -257,8 +289,9 @@ fn each_packet_of_the_table_gets_its_reason_and_answer() {
 
 #[test]
 fn every_reason_is_hit_by_a_row() {
-    let hit: BTreeSet<Reason> = run_table().into_iter().collect();
+    let hit: BTreeSet<Reason> = run_table().into_iter().chain(front::run_handshakes()).collect();
     // Counted only when a kernel helper refuses what it cannot refuse.
+    assert_eq!((NAME_63.len(), NAME_64.len()), (63, 64));
     let unreachable = [Reason::Internal];
     let missed: Vec<_> =
         Reason::ALL.iter().filter(|reason| !hit.contains(reason) && !unreachable.contains(reason)).collect();
