@@ -52,7 +52,7 @@ impl App {
         let listeners = bind_listeners(&config.edge)?;
         let (draining, drain) = watch::channel(false);
         // Before the workers take the listeners, and after the listeners exist: nobody is turned away in between.
-        let datapath = Datapath::open(&config.edge, config.log.packets, &listeners, snapshot.host_names())?;
+        let datapath = Datapath::open(&config.edge, config.log.packets, &listeners, &snapshot)?;
         let (workers, threads) = spawn_workers(listeners, |index, (cpu, listeners)| Spawn {
             index,
             cpu,

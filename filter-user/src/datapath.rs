@@ -2,16 +2,20 @@
 //!
 //! Whichever it is, the workers behind it give the same verdicts. XDP rejects unknown hosts early; without it a worker does.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::TcpListener;
 use std::os::fd::AsFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use filter_common::maps::DENY_MAX;
+
 use crate::config::{self, Edge};
 use crate::kernel::{
-    AttachedMode, Count, Group, Kernel, KernelConfig, KernelError, KernelLog, KernelPlan, Mode as XdpMode, Steering,
-    with_causes,
+    AttachedMode, Count, Group, Kernel, KernelConfig, KernelError, KernelLog, KernelPlan, Mode as XdpMode, Network,
+    Steering, with_causes,
 };
+use crate::snapshot::Snapshot;
 
 /// How packets reach the workers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,15 +57,15 @@ impl Datapath {
     ///
     /// # Errors
     /// When XDP was asked for by name and cannot be had. With `auto` the reason becomes a note.
-    pub fn open<'h>(
+    pub fn open(
         edge: &Edge,
         packet_log: u32,
         workers: &[WorkerListeners],
-        hosts: impl Iterator<Item = &'h str>,
+        snapshot: &Snapshot,
     ) -> Result<Self, KernelError> {
         let mut notes = Vec::new();
         let steering = steer(edge, workers, &mut notes);
-        let kernel = load(edge, packet_log, &KernelPlan::terminating(hosts), &mut notes)?;
+        let kernel = load(edge, packet_log, &plan(snapshot), &mut notes)?;
         let mode = kernel.as_ref().map_or(Mode::Socket, |kernel| match kernel.mode() {
             AttachedMode::Native => Mode::Native,
             AttachedMode::Generic => Mode::Generic,
@@ -82,6 +86,22 @@ impl Datapath {
         &self.notes
     }
 
+    /// Brings the XDP maps to what `snapshot` wants; nothing without XDP.
+    ///
+    /// # Errors
+    /// When the maps cannot be written.
+    pub fn apply(&self, snapshot: &Snapshot) -> Result<(), KernelError> {
+        match self.lock() {
+            Some(mut kernel) => kernel.apply(&plan(snapshot)).map(drop),
+            None => Ok(()),
+        }
+    }
+
+    /// Kernel settings that were changed, and are changed back at the end.
+    pub fn settings(&self) -> Vec<String> {
+        self.lock().map_or_else(Vec::new, |kernel| kernel.settings().iter().map(ToString::to_string).collect())
+    }
+
     /// What the XDP program counted; nothing without XDP.
     ///
     /// # Errors
@@ -99,6 +119,22 @@ impl Datapath {
     fn lock(&self) -> Option<MutexGuard<'_, Kernel>> {
         self.kernel.as_ref().map(|kernel| kernel.lock().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+/// What the packet plane is to do. Denied networks that do not fit into its trie are left to the workers, all of them: which ones are fast
+/// must not depend on their order.
+fn plan(snapshot: &Snapshot) -> KernelPlan {
+    let denied = snapshot.denied();
+    let networks: BTreeSet<_> = denied
+        .networks()
+        .filter_map(|(address, prefix)| Network::new(address, prefix))
+        .take(DENY_MAX as usize + 1)
+        .collect();
+    let fits = networks.len() <= DENY_MAX as usize;
+    if !fits {
+        tracing::warn!(limit = DENY_MAX, "more networks are denied than XDP has room for; the workers refuse them");
+    }
+    KernelPlan { deny: if fits { networks } else { BTreeSet::new() }, ..KernelPlan::terminating(snapshot.host_names()) }
 }
 
 /// Steering makes connections cheaper, not safer: without the privilege for it the kernel spreads them.
@@ -140,7 +176,13 @@ fn load(
     };
     // The configuration has an interface unless the data path is `socket`.
     let interface = edge.interface.clone().unwrap_or_default();
-    let config = KernelConfig { interface, listen: edge.listen.clone(), mode, log_sample: packet_log };
+    let config = KernelConfig {
+        interface,
+        listen: edge.listen.clone(),
+        mode,
+        log_sample: packet_log,
+        syn_cookies: edge.syn_cookies,
+    };
     match Kernel::load(&config, plan) {
         Ok(kernel) => {
             notes.extend(kernel.failed().iter().map(|(mode, why)| format!("XDP in {mode} mode cannot be used: {why}")));

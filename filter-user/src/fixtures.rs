@@ -31,7 +31,13 @@ pub(crate) fn host(name: &str, mtls: bool) -> Host {
 /// A configuration of one zone.
 pub(crate) fn config(hosts: Vec<Host>) -> Config {
     Config {
-        edge: Edge { listen: Vec::new(), interface: None, datapath: Datapath::Socket, workers: None },
+        edge: Edge {
+            listen: Vec::new(),
+            interface: None,
+            datapath: Datapath::Socket,
+            syn_cookies: true,
+            workers: None,
+        },
         control: Control { socket: "unused".into() },
         store: Store { directory: "unused".into(), master_key: "unused".into() },
         log: Log { access: AccessLog::Off, packets: 0 },

@@ -6,6 +6,7 @@ mod build;
 mod demo;
 mod lab;
 mod lint;
+mod miri;
 mod run;
 mod setup;
 mod test;
@@ -33,6 +34,8 @@ enum Verb {
     Test(test::Args),
     /// Measure: all suites of `bench`, or those whose names begin with the given word.
     Bench(bench::Args),
+    /// Run the tests of the rule language under miri.
+    Miri,
     /// Check formatting, clippy, rustdoc and dependencies.
     Lint(lint::Args),
 }
@@ -44,6 +47,7 @@ fn main() -> Result<()> {
         Verb::Demo(args) => demo::run(&args),
         Verb::Test(args) => test::run(&args),
         Verb::Bench(args) => bench::run(&args),
+        Verb::Miri => miri::run(),
         Verb::Lint(args) => lint::run(&args),
     }
 }

@@ -12,6 +12,9 @@ pub(super) async fn status(args: &RemoteArgs) -> anyhow::Result<()> {
     }
     println!("mtls-filter {}, up {} s, generation {}", status.version, status.uptime_seconds, status.generation);
     println!("data path: {}", status.datapath.mode);
+    for setting in &status.datapath.settings {
+        println!("  {setting}");
+    }
     for note in &status.datapath.notes {
         println!("  {note}");
     }

@@ -62,6 +62,8 @@ pub struct Edge {
     pub interface: Option<String>,
     /// How packets reach the workers.
     pub datapath: Datapath,
+    /// Whether XDP answers SYNs with cookies, so that nothing is kept of a client before it has said hello.
+    pub syn_cookies: bool,
     /// Worker threads; `None` for one a CPU.
     pub workers: Option<NonZeroUsize>,
 }

@@ -89,8 +89,9 @@ impl Reader<'_> {
         });
         let workers = table.integer(&mut self.problems, "workers", 1..=MAX_WORKERS);
         let workers = workers.and_then(|workers| NonZeroUsize::new(usize::try_from(workers).ok()?));
-        table.finish(&mut self.problems, &["listen", "interface", "datapath", "workers"]);
-        Some(Edge { listen, interface, datapath: datapath?, workers })
+        let syn_cookies = table.boolean(&mut self.problems, "syn_cookies").unwrap_or(true);
+        table.finish(&mut self.problems, &["listen", "interface", "datapath", "syn_cookies", "workers"]);
+        Some(Edge { listen, interface, datapath: datapath?, syn_cookies, workers })
     }
 
     fn listen(&mut self, listen: &Located<Vec<Located<String>>>) -> Vec<SocketAddr> {

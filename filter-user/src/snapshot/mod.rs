@@ -4,6 +4,7 @@
 //! speed and never safety.
 
 mod compile;
+mod deny;
 mod publish;
 #[cfg(test)]
 mod tests;
@@ -11,7 +12,7 @@ mod tests;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use filter_rules::RuleSet;
+use filter_rules::{NetworkSet, RuleSet};
 use rustls::ServerConfig;
 use rustls::sign::CertifiedKey;
 
@@ -81,6 +82,11 @@ impl Snapshot {
             }
             self.hosts.get(format!("*.{parent}").as_str())
         })
+    }
+
+    /// The networks that are blocked on every host, whatever the request: they may be refused before there is a connection.
+    pub fn denied(&self) -> NetworkSet {
+        deny::denied(self)
     }
 
     /// The names of the hosts, wildcards as `*.` names.

@@ -9,6 +9,7 @@ use thiserror::Error;
 
 use super::Snapshot;
 use crate::datapath::Datapath;
+use crate::kernel::KernelError;
 use crate::worker::{Worker, WorkerError};
 
 /// Why a snapshot is not in force everywhere. What could be put in force is; asking again is safe.
@@ -17,6 +18,9 @@ pub enum PublishError {
     /// A worker did not take it.
     #[error(transparent)]
     Worker(#[from] WorkerError),
+    /// The XDP maps could not be written.
+    #[error(transparent)]
+    Kernel(#[from] KernelError),
 }
 
 /// What a snapshot is published to.
@@ -47,10 +51,12 @@ impl Publisher {
     /// # Errors
     /// When a worker or the kernel did not take it.
     pub async fn publish(&self, snapshot: &Arc<Snapshot>) -> Result<(), PublishError> {
-        // While every host is terminated, the set of hosts is that of the configuration and the maps are written once, at the start.
         for worker in &self.workers {
             worker.publish(snapshot.clone()).await?;
         }
+        // After the workers, who are the authority: a network that is denied now they refuse already, and one that is not any more
+        // reaches them only when they serve it.
+        self.datapath.apply(snapshot)?;
         Ok(())
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{CompileError, Snapshot, compile};
 use crate::config::Config;
 use crate::fixtures::{ZONE, add_authority, config, host, managed_authority, rule, state};
-use crate::model::{AssociationRecord, Change, State, ZoneId};
+use crate::model::{AssociationRecord, Change, RuleAction, State, ZoneId};
 
 fn authority() -> Change {
     add_authority(&managed_authority())
@@ -84,4 +84,51 @@ fn rules_that_do_not_compile_are_refused_with_the_zone_and_the_place() {
     let message = error.to_string();
     assert!(message.starts_with("the rules of example.com cannot be deployed:\nrule 2 ("), "{message}");
     assert!(message.contains("Filter parsing error (1:14):"), "{message}");
+}
+
+#[test]
+fn networks_are_denied_when_every_host_blocks_them_for_the_address_alone() {
+    let config = config(vec![host("a.example.com", true), host("b.example.com", false)]);
+    for (rules, denied) in [
+        (&["ip.src in {192.0.2.0/24}"][..], "{192.0.2.0/24}"),
+        (&["ip.src in {192.0.2.0/24}", "ip.src == 2001:db8::1"], "{192.0.2.0/24 2001:db8::1}"),
+        (&["ip.src in {192.0.2.0/24} and ssl"], "{192.0.2.0/24}"),
+        (&["ip.src in {192.0.2.0/24} and http.host == \"a.example.com\""], "{}"),
+        (
+            &[
+                "ip.src in {192.0.2.0/24} and http.host == \"a.example.com\"",
+                "ip.src in {192.0.2.0/25} and http.host == \"b.example.com\"",
+            ],
+            "{192.0.2.0/25}",
+        ),
+        (&["ip.src in {192.0.2.0/24} and not cf.tls_client_auth.cert_verified"], "{}"),
+        (&["http.request.method == \"PUT\"", "ip.src in {192.0.2.0/24}"], "{192.0.2.0/24}"),
+        (&["ssl"], "{}"),
+        (&[], "{}"),
+    ] {
+        let changes: Vec<_> =
+            [authority()].into_iter().chain(rules.iter().map(|expression| rule(expression))).collect();
+        let snapshot = compiled(&config, &state(&changes), None);
+        assert_eq!(snapshot.denied().to_string(), denied, "{rules:?}");
+    }
+}
+
+#[test]
+fn nobody_is_denied_whom_an_earlier_skip_may_let_pass() {
+    let config = config(vec![host("a.example.com", true)]);
+    let deny = "ip.src in {192.0.2.0/24}";
+    for (skip, denied) in [
+        ("ip.src in {192.0.2.0/25}", "{192.0.2.128/25}"),
+        ("http.request.method == \"GET\"", "{}"),
+        ("http.host == \"b.example.com\"", "{192.0.2.0/24}"),
+        ("ssl", "{}"),
+    ] {
+        let Change::AddRule { zone, rule: mut skipping, position } = rule(skip) else {
+            unreachable!("rule adds a rule")
+        };
+        skipping.action = RuleAction::Skip;
+        let skipping = Change::AddRule { zone, rule: skipping, position };
+        let snapshot = compiled(&config, &state(&[authority(), skipping, rule(deny)]), None);
+        assert_eq!(snapshot.denied().to_string(), denied, "{skip}");
+    }
 }

@@ -2,10 +2,34 @@
 //! on each of them.
 
 use anyhow::Result;
-use filter_tests::lab::{API, Datapath, EDGE_IPV6, Lab, Outcome, Setup, UNKNOWN, WWW, run};
+use filter_tests::lab::{API, Datapath, EDGE_IPV6, Host, Lab, Outcome, Setup, UNKNOWN, WWW, run};
 use filter_tests::on_every_datapath;
 
-on_every_datapath!(a_host_that_is_not_configured_is_refused, status_names_the_datapath);
+on_every_datapath!(
+    a_host_that_is_not_configured_is_refused,
+    a_network_that_a_rule_blocks_is_refused_and_served_again_without_the_rule,
+    status_names_the_datapath,
+);
+
+fn a_network_that_a_rule_blocks_is_refused_and_served_again_without_the_rule(setup: Setup) -> Result<()> {
+    let has_xdp = setup.datapath().has_xdp();
+    // XDP knows of no zones: a network is denied only if every host would refuse it.
+    let lab = setup.hosts([Host::plain(WWW)]).start()?;
+    let rule = lab.filter.block(WWW, "ip.src in {10.77.0.0/16}")?;
+    let answer = lab.curl(WWW).option("--connect-timeout").option("2").run()?;
+    if has_xdp {
+        // Dropped at its SYN: there is no connection that could be answered on.
+        assert!(matches!(answer.outcome, Outcome::Other(_)), "{:?}", answer.outcome);
+        assert!(lab.filter.status()?.xdp("denied") > 0);
+    } else {
+        assert_eq!(answer.outcome, Outcome::Status(403));
+    }
+    assert_eq!(lab.curl(WWW).address(EDGE_IPV6).run()?.outcome, Outcome::Status(200), "another network");
+    assert!(lab.echo.requests().iter().all(|request| request.values("x-forwarded-for").all(|from| from.contains(':'))));
+    lab.filter.delete_rule(&rule)?;
+    assert_eq!(lab.curl(WWW).run()?.outcome, Outcome::Status(200));
+    Ok(())
+}
 
 fn a_host_that_is_not_configured_is_refused(setup: Setup) -> Result<()> {
     let has_xdp = setup.datapath().has_xdp();

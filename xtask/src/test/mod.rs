@@ -12,6 +12,7 @@ use anyhow::{Context, Result};
 use crate::build::{self, Artifacts, Profile};
 use crate::lab;
 use crate::lint;
+use crate::miri;
 use crate::run::say;
 use crate::setup;
 use report::Report;
@@ -44,6 +45,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         test(&mut artifacts.cargo("test"), args, &mut report, "unit")?;
         lab_suites(&artifacts, args, &mut report)?;
     }
+    report.note(match miri::ready() {
+        Ok(()) => "not run, because it takes long: `cargo xtask miri`".to_owned(),
+        Err(reason) => format!("not run: `cargo xtask miri`: {reason}"),
+    });
     println!("\n{report}");
     println!("after {:.0} s", start.elapsed().as_secs_f64());
     println!("{}", report.verdict());

@@ -325,6 +325,9 @@ pub struct Datapath {
     pub mode: String,
     /// What was tried before and why it failed.
     pub notes: Vec<String>,
+    /// Kernel settings that were changed, and are changed back at the end.
+    #[serde(default)]
+    pub settings: Vec<String>,
 }
 
 /// A worker.

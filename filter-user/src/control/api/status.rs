@@ -23,7 +23,11 @@ pub(super) async fn show(State(control): State<Arc<Control>>) -> Answer<dto::Sta
         version: env!("CARGO_PKG_VERSION").to_owned(),
         uptime_seconds: control.started.elapsed().as_secs(),
         generation,
-        datapath: dto::Datapath { mode: datapath.mode().to_string(), notes: datapath.notes().to_vec() },
+        datapath: dto::Datapath {
+            mode: datapath.mode().to_string(),
+            notes: datapath.notes().to_vec(),
+            settings: datapath.settings(),
+        },
         listen: control.config.edge.listen.iter().map(ToString::to_string).collect(),
         zones: zones::zones(&control, &state),
         revoked: control.revocations.len(),
