@@ -127,9 +127,11 @@ fn serve(listener: std::net::TcpListener, state: &Arc<State>, mut stopped: onesh
             tokio::spawn(async move {
                 let connection = state.connections.fetch_add(1, Ordering::Relaxed);
                 let service = service_fn(|request| answer(Arc::clone(&state), connection, request));
+                let mut server = http1::Builder::new();
+                // Far beyond the filter's limits, because it is those that are tested.
+                server.max_buf_size(1 << 20).max_headers(1000);
                 // A client that goes away is not the origin's concern.
-                let _ =
-                    http1::Builder::new().max_buf_size(1 << 20).serve_connection(TokioIo::new(stream), service).await;
+                let _ = server.serve_connection(TokioIo::new(stream), service).await;
             });
         }
     })
