@@ -84,8 +84,7 @@ where
         async move { Ok::<_, Infallible>(request::serve(&context, &session, request).await) }
     });
     let connection = http1::Builder::new()
-        // hyper's parser takes the next slot before it sees that the head has ended.
-        .max_headers(MAX_HEADERS + 1)
+        .max_headers(MAX_HEADERS)
         .max_header_size(MAX_HEAD)
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
