@@ -90,6 +90,8 @@ pub(crate) fn ebpf_cargo(toolchain: &Toolchain, verb: &str) -> Command {
         &format!("--cfg=bpf_target_arch=\"{}\"", std::env::consts::ARCH),
         // Packet data is at odd addresses, and every machine that the kernel's JIT is for reads words from there.
         "-Ctarget-feature=+allows-misaligned-mem-access",
+        // 32-bit instructions, which the kernel has had since 5.1.
+        "-Ctarget-cpu=v3",
         // BTF is made from the debug information.
         "-Cdebuginfo=2",
         "-Clink-arg=--btf",
