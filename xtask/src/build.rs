@@ -17,8 +17,9 @@ use crate::{
 
 /// Tells `filter-user/build.rs` where the eBPF object is.
 pub(crate) const OBJECT_VARIABLE: &str = "MTLS_FILTER_BPF_OBJECT";
-/// What the stub starts with; `filter-user/build.rs` writes it.
-const STUB_MARKER: &[u8] = b"mtls-filter stub: no eBPF";
+/// The end of the stub that `filter-user/build.rs` writes. Not its beginning, by which the daemon itself knows the stub and
+/// which is therefore in every daemon.
+const STUB_MARKER: &[u8] = b"object was built; use `cargo xtask build`\n";
 
 /// Options of the verb.
 #[derive(clap::Args)]
