@@ -6,7 +6,7 @@ use std::{env, error::Error, fs, path::PathBuf};
 
 /// Set by xtask, which checks that what it built does not hold the stub.
 const OBJECT_VARIABLE: &str = "MTLS_FILTER_BPF_OBJECT";
-/// `kernel::object` knows the stub by this beginning, and xtask looks for it.
+/// `kernel::object` knows the stub by its beginning, xtask by its end.
 const STUB: &[u8] = b"mtls-filter stub: no eBPF object was built; use `cargo xtask build`\n";
 
 fn main() -> Result<(), Box<dyn Error>> {

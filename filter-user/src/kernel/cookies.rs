@@ -37,7 +37,8 @@ impl fmt::Display for Setting {
     }
 }
 
-/// The settings while SYN cookies are answered by XDP. Dropping it restores them.
+/// The settings while SYN cookies are answered by XDP. Dropping it restores them; a process that is killed leaves them, which
+/// does no harm: the kernel then answers all SYNs with cookies.
 #[derive(Debug)]
 pub(super) struct Settings(Vec<Setting>);
 

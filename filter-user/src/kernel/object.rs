@@ -13,10 +13,14 @@ const STUB_MARKER: &[u8] = b"mtls-filter stub: no eBPF";
 
 /// Creates the object's maps; its programs are loaded one by one.
 pub(super) fn load() -> Result<Ebpf, KernelError> {
-    if OBJECT.starts_with(STUB_MARKER) {
+    load_from(OBJECT)
+}
+
+fn load_from(object: &[u8]) -> Result<Ebpf, KernelError> {
+    if object.starts_with(STUB_MARKER) {
         return Err(KernelError::Stub);
     }
-    let mut ebpf = Ebpf::load(OBJECT).map_err(|source| KernelError::Object(Box::new(source)))?;
+    let mut ebpf = Ebpf::load(object).map_err(|source| KernelError::Object(Box::new(source)))?;
     check_abi(&mut ebpf)?;
     Ok(ebpf)
 }
@@ -35,4 +39,25 @@ where
 fn check_abi(ebpf: &mut Ebpf) -> Result<(), KernelError> {
     let object = program::abi_version(ebpf)?;
     if object == ABI_VERSION { Ok(()) } else { Err(KernelError::Abi { object, daemon: ABI_VERSION }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_stub_fails_by_name() {
+        let error = load_from(b"mtls-filter stub: no eBPF object was built\n").unwrap_err();
+        assert!(matches!(error, KernelError::Stub) && error.to_string().contains("cargo xtask build"), "{error}");
+    }
+
+    #[test]
+    fn what_is_neither_object_nor_stub_is_refused() {
+        assert!(matches!(load_from(b"\x7fELF and then nothing"), Err(KernelError::Object(_))));
+    }
+
+    #[test]
+    fn what_is_embedded_is_an_object_or_the_stub() {
+        assert!(OBJECT.starts_with(b"\x7fELF") || OBJECT.starts_with(STUB_MARKER));
+    }
 }
