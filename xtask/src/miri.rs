@@ -33,6 +33,11 @@ pub(crate) fn ready() -> Result<(), String> {
 fn nightly() -> Command {
     let mut cargo = Command::new("cargo");
     // Without the caller's toolchain, which cargo puts into the environment of what it runs.
-    cargo.arg("+nightly").current_dir(workspace_root()).env_remove("CARGO").env_remove("RUSTC").env_remove("RUSTUP_TOOLCHAIN");
+    cargo
+        .arg("+nightly")
+        .current_dir(workspace_root())
+        .env_remove("CARGO")
+        .env_remove("RUSTC")
+        .env_remove("RUSTUP_TOOLCHAIN");
     cargo
 }
