@@ -14,7 +14,8 @@ use aya::{
     programs::{Xdp, XdpMode},
 };
 use filter_common::{Reason, maps::PROGRAM_PASS};
-use filter_user::kernel::{Kernel, KernelConfig, KernelPlan, Mode, Steering};
+use filter_user::kernel::{Count, Kernel, KernelConfig, KernelPlan, Mode, Steering};
+use socket2::{Domain, Socket, Type};
 
 use crate::{
     corpus::{client_hello, server_name},
@@ -79,8 +80,8 @@ fn mirrored(options: &str) -> String {
     format!("{rest}wscale:{ours},{theirs}")
 }
 
-/// Runs the edge with `mode`, with the SYN-cookie front or without, and, in another namespace, the client; then compares the counters.
-fn on_a_link(mode: Mode, syn_cookies: bool) {
+/// Runs the edge with `mode`, with the SYN-cookie front or without, and `client` in another namespace; returns the counters.
+fn on_a_link(mode: Mode, syn_cookies: bool, client: fn(&[SocketAddr])) -> Vec<Count> {
     in_namespace(move || {
         ip("link add edge type veth peer name client");
         let listen: Vec<SocketAddr> =
@@ -100,13 +101,7 @@ fn on_a_link(mode: Mode, syn_cookies: bool) {
                 ip("addr add 2001:db8::9/64 dev client nodad");
                 ip("link set client up");
                 let _receiver = receive_on("client");
-                for address in addresses {
-                    let (got, options) = say_hello(address, HOST);
-                    assert!(options.starts_with("ts sack wscale:"), "{address}: {options}");
-                    // What the client was told is what the socket of the edge was made with.
-                    assert_eq!(got, Got::Bytes(mirrored(&options)), "{address}");
-                    assert_eq!(say_hello(address, "unknown.example").0, Got::Reset, "{address}");
-                }
+                client(&addresses);
             });
         });
         ip(&format!("link set client netns {}", client_was_moved.recv().unwrap()));
@@ -123,12 +118,46 @@ fn on_a_link(mode: Mode, syn_cookies: bool) {
         let kernel = Kernel::load(&config, &KernelPlan::terminating([HOST])).unwrap();
         go.send(()).unwrap();
         client.join().unwrap();
-        let packets = |reason| kernel.counters().unwrap().iter().find(|count| count.reason == reason).unwrap().packets;
-        assert_eq!((packets(Reason::HostTerminate), packets(Reason::HostUnknown)), (2, 2));
-        // The listeners are new and never had a full queue: that they took cookies shows that they were told.
-        let answered = if syn_cookies { 4 } else { 0 };
-        assert_eq!((packets(Reason::SynAnswered), packets(Reason::HandshakeAck)), (answered, answered));
-    });
+        kernel.counters().unwrap()
+    })
+}
+
+fn packets(counts: &[Count], reason: Reason) -> u64 {
+    counts.iter().find(|count| count.reason == reason).unwrap().packets
+}
+
+/// A known host and an unknown one, on each address.
+fn greet(addresses: &[SocketAddr]) {
+    for &address in addresses {
+        let (got, options) = say_hello(address, HOST);
+        assert!(options.starts_with("ts sack wscale:"), "{address}: {options}");
+        // What the client was told is what the socket of the edge was made with.
+        assert_eq!(got, Got::Bytes(mirrored(&options)), "{address}");
+        assert_eq!(say_hello(address, "unknown.example").0, Got::Reset, "{address}");
+    }
+}
+
+/// Connections from one port, each closed by the edge, which keeps them in TIME_WAIT.
+fn come_again(addresses: &[SocketAddr]) {
+    for &address in addresses {
+        for round in 0..10 {
+            let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
+            socket.set_reuse_address(true).unwrap();
+            let mut own: SocketAddr =
+                if address.is_ipv4() { "192.0.2.9:0" } else { "[2001:db8::9]:0" }.parse().unwrap();
+            own.set_port(45_000);
+            socket.bind(&own.into()).unwrap();
+            socket.connect_timeout(&address.into(), Duration::from_secs(5)).unwrap();
+            let mut stream = TcpStream::from(socket);
+            stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+            stream.write_all(&client_hello(&[server_name(HOST.as_bytes())])).unwrap();
+            let mut bytes = Vec::new();
+            // The second byte makes the edge close first.
+            assert!(stream.read(&mut [0; 100]).is_ok_and(|count| count > 0), "{address}, round {round}");
+            stream.write_all(b"x").unwrap();
+            stream.read_to_end(&mut bytes).unwrap_or_else(|error| panic!("{address}, round {round}: {error}"));
+        }
+    }
 }
 
 fn serve(listener: &TcpListener) {
@@ -148,20 +177,40 @@ fn serve(listener: &TcpListener) {
 
 #[test]
 fn an_unknown_host_is_reset_and_a_known_one_served_in_native_mode() {
-    on_a_link(Mode::Native, false);
+    check_greetings(&on_a_link(Mode::Native, false, greet), 0);
 }
 
 #[test]
 fn an_unknown_host_is_reset_and_a_known_one_served_in_generic_mode() {
-    on_a_link(Mode::Generic, false);
+    check_greetings(&on_a_link(Mode::Generic, false, greet), 0);
 }
+
+// The listeners are new and never had a full queue: that they take cookies shows that they were told.
 
 #[test]
 fn a_new_listener_takes_connections_from_cookies_in_native_mode() {
-    on_a_link(Mode::Native, true);
+    check_greetings(&on_a_link(Mode::Native, true, greet), 4);
 }
 
 #[test]
 fn a_new_listener_takes_connections_from_cookies_in_generic_mode() {
-    on_a_link(Mode::Generic, true);
+    check_greetings(&on_a_link(Mode::Generic, true, greet), 4);
+}
+
+fn check_greetings(counts: &[Count], handshakes: u64) {
+    let expected = [
+        (Reason::HostTerminate, 2),
+        (Reason::HostUnknown, 2),
+        (Reason::SynAnswered, handshakes),
+        (Reason::HandshakeAck, handshakes),
+        (Reason::CookieInvalid, 0),
+    ];
+    assert_eq!(expected.map(|(reason, _)| (reason, packets(counts, reason))), expected);
+}
+
+#[test]
+fn a_port_serves_again_while_its_last_connection_is_in_time_wait() {
+    let counts = on_a_link(Mode::Native, true, come_again);
+    // The front answers the first on each address; to the others the kernel knows what a SYN is.
+    assert_eq!((packets(&counts, Reason::SynAnswered), packets(&counts, Reason::CookieInvalid)), (2, 0));
 }
