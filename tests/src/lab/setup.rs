@@ -231,7 +231,7 @@ impl Lab {
 }
 
 impl Drop for Lab {
-    /// The end of every scenario is an assertion of its own: the daemon has not panicked. [`Aftermath`] adds that nothing is left.
+    /// The end of every scenario is an assertion of its own: the daemon has not panicked. `Aftermath` adds that nothing is left.
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!("{}", self.report());

@@ -75,13 +75,15 @@ fn time_until_closed(lab: &filter_tests::lab::Lab, bytes: &[u8]) -> Result<Durat
 }
 
 fn a_handshake_that_does_not_go_on_is_ended(setup: Setup) -> Result<()> {
+    let has_xdp = setup.datapath().has_xdp();
     let lab = setup.start()?;
     // The header of a record that is to hold 512 bytes, and the beginning of a ClientHello.
     let beginning = [0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3];
     std::thread::scope(|scope| -> Result<()> {
-        let silent = scope.spawn(|| time_until_closed(&lab, &[]));
+        // Behind SYN cookies a client that says nothing has a connection in its own mind only: there is nothing to end.
+        let silent = (!has_xdp).then(|| scope.spawn(|| time_until_closed(&lab, &[])));
         let begun = scope.spawn(|| time_until_closed(&lab, &beginning));
-        for client in [silent, begun] {
+        for client in silent.into_iter().chain([begun]) {
             let took = client.join().expect("the client does not panic")?;
             assert!(took < 2 * HELLO_TIMEOUT, "ended after {took:?}");
         }

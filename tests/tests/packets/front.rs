@@ -231,11 +231,11 @@ fn a_syn_ack_offers_what_the_syn_offers_and_the_cookie_can_hold() {
 
             assert_eq!(offered(&mut client, &[2, 4, 5, 180]).0, size);
             assert_eq!(offered(&mut client, &[2, 4, 5, 180, 1, 3, 3, 7]).0, size, "no place for it without timestamp");
-            assert_eq!(offered(&mut client, &[]).0, []);
-            assert_eq!(offered(&mut client, &[1, 1, 1, 1]).0, []);
+            assert!(offered(&mut client, &[]).0.is_empty());
+            assert!(offered(&mut client, &[1, 1, 1, 1]).0.is_empty());
             // An option that claims more than there is, or nothing.
-            assert_eq!(offered(&mut client, &[2, 40, 5, 180]).0, []);
-            assert_eq!(offered(&mut client, &[2, 0, 5, 180]).0, []);
+            assert!(offered(&mut client, &[2, 40, 5, 180]).0.is_empty());
+            assert!(offered(&mut client, &[2, 0, 5, 180]).0.is_empty());
         }
     });
 }
