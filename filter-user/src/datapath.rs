@@ -183,7 +183,15 @@ fn load(
         log_sample: packet_log,
         syn_cookies: edge.syn_cookies,
     };
-    match Kernel::load(&config, plan) {
+    let loaded = Kernel::load(&config, plan).or_else(|error| match error {
+        // As in a container with /proc/sys read-only: XDP without cookies is better than none, and as safe.
+        KernelError::Setting { .. } => {
+            notes.push(format!("SYNs are not answered with cookies: {}", with_causes(&error)));
+            Kernel::load(&KernelConfig { syn_cookies: false, ..config.clone() }, plan)
+        }
+        other => Err(other),
+    });
+    match loaded {
         Ok(kernel) => {
             notes.extend(kernel.failed().iter().map(|(mode, why)| format!("XDP in {mode} mode cannot be used: {why}")));
             Ok(Some(kernel))
