@@ -4,11 +4,12 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use filter_user::cli::Cli;
+use filter_user::cli::{Cli, Closed};
 
 fn main() -> ExitCode {
     match Cli::parse().execute() {
         Ok(code) => code,
+        Err(error) if error.is::<Closed>() => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("mtls-filter: {error:#}");
             ExitCode::FAILURE

@@ -104,3 +104,12 @@ fn forms_of_an_expression() {
     let fields = said(&["fields"], b"").1;
     assert!(fields.lines().any(|line| line.starts_with("cf.tls_client_auth.cert_revoked ")), "{fields}");
 }
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_error() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mtls-filter"));
+    let mut child = command.args(["expr", "fields"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()), (Some(0), ""));
+}

@@ -20,7 +20,7 @@ impl CaCommand {
         if args.remote.json {
             return print::json(&authority);
         }
-        print!("{}", authority.certificate);
+        print::text(format_args!("{}", authority.certificate))?;
         Ok(())
     }
 }

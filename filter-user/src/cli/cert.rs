@@ -114,14 +114,14 @@ impl Create {
                 }
             }
             None if !self.zone.remote.json => {
-                print!("{}{}", certificate.certificate, key.as_deref().unwrap_or_default());
+                print::text(format_args!("{}{}", certificate.certificate, key.as_deref().unwrap_or_default()))?;
             }
             None => {}
         }
         if self.zone.remote.json {
             return print::json(&Created { certificate: &certificate, private_key: key.as_deref() });
         }
-        println!("{}", certificate.id);
+        print::line(format_args!("{}", certificate.id))?;
         Ok(())
     }
 }

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use super::ConfigArgs;
+use super::{ConfigArgs, print};
 use crate::config::Config;
 
 /// Prints every problem of the file on its own line; exit code 1 if there is one.
@@ -12,7 +12,10 @@ pub(super) fn check(args: &ConfigArgs) -> anyhow::Result<ExitCode> {
             let hosts = config.hosts().count();
             let mtls = config.hosts().filter(|(_, host)| host.mtls).count();
             let zones = config.zones.len();
-            println!("{}: ok: {zones} zones, {hosts} hosts, {mtls} of them with mTLS", args.config.display());
+            print::line(format_args!(
+                "{}: ok: {zones} zones, {hosts} hosts, {mtls} of them with mTLS",
+                args.config.display()
+            ))?;
             Ok(ExitCode::SUCCESS)
         }
         Err(problems) => {

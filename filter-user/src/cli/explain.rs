@@ -41,12 +41,18 @@ impl ExplainArgs {
         }
         let decided = rules.iter().find(|rule| rule.fate == "decided");
         for rule in &rules {
-            println!("{} {:?} ({}): {}", rule.id, rule.name, rule.action, rule.fate);
+            print::line(format_args!("{} {:?} ({}): {}", rule.id, rule.name, rule.action, rule.fate))?;
             for comparison in &rule.comparisons {
-                println!("  {}: {}; value: {}", comparison.text, comparison.results, comparison.value);
+                print::line(format_args!(
+                    "  {}: {}; value: {}",
+                    comparison.text, comparison.results, comparison.value
+                ))?;
             }
         }
-        println!("verdict: {}", decided.map_or("allow", |rule| if rule.action == "block" { "block" } else { "allow" }));
+        print::line(format_args!(
+            "verdict: {}",
+            decided.map_or("allow", |rule| if rule.action == "block" { "block" } else { "allow" })
+        ))?;
         Ok(())
     }
 }

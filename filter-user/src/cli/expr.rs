@@ -53,7 +53,7 @@ impl ExprCommand {
             Self::Check(source) | Self::Ast(source) | Self::Fmt(source) => (source, FactSet::default()),
             Self::Eval(args) | Self::Residual(args) | Self::Explain(args) => (&args.source, read_facts(&args.facts)?),
             Self::Fields => {
-                print!("{}", filter_rules::fields_table());
+                print::text(format_args!("{}", filter_rules::fields_table()))?;
                 return Ok(ExitCode::SUCCESS);
             }
         };
@@ -61,22 +61,23 @@ impl ExprCommand {
         let expression = match Expression::parse(&text) {
             Ok(expression) => expression,
             Err(error) => {
-                print!("{error}");
+                print::text(format_args!("{error}"))?;
                 if let Some(hint) = error.hint().filter(|_| io::stdout().is_terminal()) {
-                    println!("help: {hint}");
+                    print::line(format_args!("help: {hint}"))?;
                 }
                 return Ok(ExitCode::FAILURE);
             }
         };
-        match self {
-            Self::Check(_) => println!("ok: Bool"),
-            Self::Eval(_) => println!("{}", expression.explain(&facts, &no_lists(&expression)?).result),
-            Self::Residual(_) => println!("{}", shown(&expression.residual(&facts, &no_lists(&expression)?))),
-            Self::Explain(_) => print!("{}", expression.explain(&facts, &no_lists(&expression)?)),
-            Self::Ast(_) => print::json(&expression.to_json())?,
-            Self::Fmt(_) => println!("{expression}"),
-            Self::Fields => {}
-        }
+        let answer = match self {
+            Self::Check(_) => "ok: Bool\n".to_owned(),
+            Self::Eval(_) => format!("{}\n", expression.explain(&facts, &no_lists(&expression)?).result),
+            Self::Residual(_) => format!("{}\n", shown(&expression.residual(&facts, &no_lists(&expression)?))),
+            Self::Explain(_) => expression.explain(&facts, &no_lists(&expression)?).to_string(),
+            Self::Ast(_) => format!("{}\n", serde_json::to_string_pretty(&expression.to_json())?),
+            Self::Fmt(_) => format!("{expression}\n"),
+            Self::Fields => String::new(),
+        };
+        print::text(format_args!("{answer}"))?;
         Ok(ExitCode::SUCCESS)
     }
 }

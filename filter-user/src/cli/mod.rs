@@ -11,6 +11,8 @@ mod rule;
 mod run;
 mod status;
 
+pub use print::Closed;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 

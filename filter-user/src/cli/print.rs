@@ -1,15 +1,32 @@
 //! Output of the commands.
 
+use std::fmt;
 use std::io::{self, Write};
 
 use serde::Serialize;
 
+/// Whoever read the output has seen enough, as in `mtls-filter status | head`. Not worth a word.
+#[derive(Debug, thiserror::Error)]
+#[error("nobody reads the output any more")]
+pub struct Closed;
+
+/// Prints a text as it is.
+pub(super) fn text(text: fmt::Arguments<'_>) -> anyhow::Result<()> {
+    io::stdout().lock().write_fmt(text).map_err(failed)
+}
+
+/// Prints a line.
+pub(super) fn line(line: fmt::Arguments<'_>) -> anyhow::Result<()> {
+    text(format_args!("{line}\n"))
+}
+
+fn failed(error: io::Error) -> anyhow::Error {
+    if error.kind() == io::ErrorKind::BrokenPipe { Closed.into() } else { error.into() }
+}
+
 /// Prints JSON, indented.
 pub(super) fn json(value: &impl Serialize) -> anyhow::Result<()> {
-    let mut output = io::stdout().lock();
-    serde_json::to_writer_pretty(&mut output, value)?;
-    writeln!(output)?;
-    Ok(())
+    line(format_args!("{}", serde_json::to_string_pretty(value)?))
 }
 
 /// Prints rows under headings, each column as wide as its widest cell.
@@ -21,10 +38,9 @@ pub(super) fn table<const N: usize>(headings: [&str; N], rows: &[[String; N]]) -
             *width = cell.chars().count().max(*width);
         }
     }
-    let mut output = io::stdout().lock();
     for row in [&headings].into_iter().chain(rows) {
         let cells: Vec<_> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
-        writeln!(output, "{}", cells.join("  ").trim_end())?;
+        line(format_args!("{}", cells.join("  ").trim_end()))?;
     }
     Ok(())
 }

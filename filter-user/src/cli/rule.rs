@@ -98,7 +98,10 @@ impl Create {
             eprintln!("warning: {}", warning.message);
         }
         let Written { value: rule, generation, .. } = written;
-        println!("{}  {} {}  (deployed as generation {generation})", rule.id, rule.action, rule.expression);
+        print::line(format_args!(
+            "{}  {} {}  (deployed as generation {generation})",
+            rule.id, rule.action, rule.expression
+        ))?;
         Ok(())
     }
 }
@@ -126,7 +129,7 @@ impl Delete {
         if self.zone.remote.json {
             return print::json(&written);
         }
-        println!("{}  deleted (generation {})", written.value.id, written.generation);
+        print::line(format_args!("{}  deleted (generation {})", written.value.id, written.generation))?;
         Ok(())
     }
 }

@@ -10,20 +10,23 @@ pub(super) async fn status(args: &RemoteArgs) -> anyhow::Result<()> {
     if args.json {
         return print::json(&status);
     }
-    println!("mtls-filter {}, up {} s, generation {}", status.version, status.uptime_seconds, status.generation);
-    println!("data path: {}", status.datapath.mode);
+    print::line(format_args!(
+        "mtls-filter {}, up {} s, generation {}",
+        status.version, status.uptime_seconds, status.generation
+    ))?;
+    print::line(format_args!("data path: {}", status.datapath.mode))?;
     for setting in &status.datapath.settings {
-        println!("  {setting}");
+        print::line(format_args!("  {setting}"))?;
     }
     for note in &status.datapath.notes {
-        println!("  {note}");
+        print::line(format_args!("  {note}"))?;
     }
-    println!("listening on {}", status.listen.join(", "));
-    println!("revoked certificates: {}", status.revoked);
+    print::line(format_args!("listening on {}", status.listen.join(", ")))?;
+    print::line(format_args!("revoked certificates: {}", status.revoked))?;
     if status.access_records_dropped > 0 {
-        println!("access records dropped: {}", status.access_records_dropped);
+        print::line(format_args!("access records dropped: {}", status.access_records_dropped))?;
     }
-    println!();
+    print::line(format_args!(""))?;
     let hosts: Vec<_> = status
         .zones
         .iter()
@@ -31,7 +34,7 @@ pub(super) async fn status(args: &RemoteArgs) -> anyhow::Result<()> {
         .map(|(zone, host)| [zone.name.clone(), host.name.clone(), if host.mtls { "on" } else { "off" }.to_owned()])
         .collect();
     print::table(["ZONE", "HOST", "MTLS"], &hosts)?;
-    println!();
+    print::line(format_args!(""))?;
     let workers: Vec<_> = status
         .workers
         .iter()
@@ -39,12 +42,12 @@ pub(super) async fn status(args: &RemoteArgs) -> anyhow::Result<()> {
         .map(|cells| cells.map(|cell| cell.to_string()))
         .collect();
     print::table(["WORKER", "GENERATION", "ACCEPTED", "OPEN"], &workers)?;
-    println!();
+    print::line(format_args!(""))?;
     let requests = status.requests.iter().filter(|(_, count)| **count > 0);
     let requests: Vec<_> = requests.map(|(reason, count)| [reason.clone(), count.to_string()]).collect();
     print::table(["REQUESTS", "COUNT"], &requests)?;
     if !status.packets.is_empty() {
-        println!();
+        print::line(format_args!(""))?;
         let packets = status.packets.iter().filter(|(_, count)| count.packets > 0);
         let packets: Vec<_> = packets
             .map(|(reason, count)| [reason.clone(), count.packets.to_string(), count.bytes.to_string()])
