@@ -1,7 +1,6 @@
 //! From the configuration and the desired state to a snapshot. Pure: no I/O, no clock.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::sync::Arc;
 
 use filter_rules::{Action, ActionError, BlockResponse, Lists, RuleSet, RuleSpec};
@@ -182,10 +181,4 @@ fn server_config(
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
     Ok(config)
-}
-
-impl fmt::Display for Snapshot {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "generation {} ({} zones, {} hosts)", self.generation, self.zones.len(), self.hosts.len())
-    }
 }

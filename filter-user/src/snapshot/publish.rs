@@ -51,13 +51,17 @@ impl Publisher {
     /// # Errors
     /// When a worker or the kernel did not take it.
     pub async fn publish(&self, snapshot: &Arc<Snapshot>) -> Result<(), PublishError> {
+        // One that is stuck must not keep the others from what the new rules forbid.
+        let mut workers = Ok(());
         for worker in &self.workers {
-            worker.publish(snapshot.clone()).await?;
+            let published = worker.publish(snapshot.clone()).await;
+            workers = workers.and(published);
         }
         // After the workers, who are the authority: a network that is denied now they refuse already, and one that is not any more
         // reaches them only when they serve it.
-        self.datapath.apply(snapshot)?;
-        Ok(())
+        let maps = self.datapath.apply(snapshot);
+        workers?;
+        Ok(maps?)
     }
 
     /// Returns when every decision is younger than the call.

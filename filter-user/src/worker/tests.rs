@@ -19,11 +19,12 @@ use tokio_rustls::TlsConnector;
 
 use super::{Spawn, Worker, bind_listener};
 use crate::config::Config;
+use crate::datapath::Datapath;
 use crate::fixtures::{add_authority, config, host, managed_authority, rule, state};
 use crate::model::{CertificateRecord, State, SubjectParts, Timestamp};
 use crate::pki::{CertificateRequest, ManagedAuthority, Validity};
 use crate::revocation::RevocationSet;
-use crate::snapshot::compile;
+use crate::snapshot::{Publisher, compile};
 use crate::telemetry::{AccessLog, Reason};
 
 const HOST: &str = "api.example.com";
@@ -179,6 +180,23 @@ async fn a_published_rule_holds_for_an_open_connection() {
     assert_eq!(client.get(HOST).await.0, StatusCode::OK);
     fixture.deploy(MTLS_RULE).await;
     assert_eq!(fixture.worker.counters().generation(), 2);
+    assert_eq!(client.get(HOST).await.0, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn a_worker_that_has_ended_does_not_keep_the_others_from_a_new_rule() {
+    let (dead, mut alive) = (Fixture::new(&[]).await, Fixture::new(&[]).await);
+    let mut client = alive.connect(HOST, None).await.unwrap();
+    dead._drain.send_replace(true);
+    while dead.worker.fence().await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    alive.state = alive.state.apply(&[rule(MTLS_RULE)]).unwrap().state;
+    let snapshot = Arc::new(compile(&alive.config, &alive.state, 2, None).unwrap());
+    let datapath = Datapath::open(&alive.config.edge, 0, &[], &snapshot).unwrap();
+    let publisher = Publisher::new(vec![dead.worker, alive.worker], datapath);
+    let error = publisher.publish(&snapshot).await.unwrap_err();
+    assert_eq!(error.to_string(), "worker 0 has ended");
     assert_eq!(client.get(HOST).await.0, StatusCode::FORBIDDEN);
 }
 
