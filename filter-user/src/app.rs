@@ -10,12 +10,14 @@ use nix::sched::sched_getaffinity;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::Pid;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
 
 use crate::config::{self, Config};
 use crate::control::{Control, Current, Parts, Server, authorities};
 use crate::datapath::{Datapath, WorkerListeners};
 use crate::kernel::KernelLog;
+use crate::origins::{self, Origins};
 use crate::revocation::RevocationSet;
 use crate::snapshot::{Publisher, compile};
 use crate::store::{MasterKey, RedbStore, Store};
@@ -47,6 +49,8 @@ impl App {
         revocations.load(state.revocation_keys());
         let snapshot = Arc::new(compile(&config, &state, revision.number(), None)?);
 
+        warn_of_shared_origins(&config);
+        let origins = Origins::of(&config);
         let server = Server::bind(&config.control.socket)?;
         let (access, access_writer) = access_log(&config.log.access)?;
         let listeners = bind_listeners(&config.edge)?;
@@ -60,12 +64,15 @@ impl App {
             snapshot: snapshot.clone(),
             revocations: revocations.reader(),
             geo: config.geo.clone(),
+            origins: origins.clone(),
+            relay_idle_timeout: config.passthrough.idle_timeout,
             access: access.clone(),
             draining: drain.clone(),
         })?;
         let publisher = Publisher::new(workers, datapath);
         let current = Current { revision, state, snapshot };
-        let control = Control::new(Parts { config, access, publisher, revocations, store, master_key, current });
+        let control =
+            Control::new(Parts { config, origins, access, publisher, revocations, store, master_key, current });
         Ok(Self { control, server, threads, draining, access_writer })
     }
 
@@ -77,10 +84,16 @@ impl App {
         let Self { control, server, threads, draining, access_writer } = self;
         let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
         let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
-        let housekeeping = tokio::spawn(housekeeping(control.clone()));
+        let mut background = JoinSet::new();
+        background.spawn(housekeeping(control.clone()));
+        if let Some(check) = control.config.passthrough.check {
+            let changed = Arc::new(Notify::new());
+            background.spawn(origins::check(control.origins.clone(), check, changed.clone()));
+            background.spawn(follow_origins(control.clone(), changed));
+        }
         let log = (control.config.log.packets > 0).then(|| control.publisher.datapath().take_log()).flatten();
         if let Some(log) = log {
-            tokio::spawn(packet_log(log));
+            background.spawn(packet_log(log));
         }
         let (stop, mut stopped) = watch::channel(false);
         let serving = tokio::spawn(server.serve(control.clone(), async move {
@@ -96,7 +109,7 @@ impl App {
         draining.send_replace(true);
         stop.send_replace(true);
         serving.await.context("the control socket's task ended badly")?.context("the control socket failed")?;
-        housekeeping.abort();
+        background.shutdown().await;
         for thread in threads {
             if let Err(error) = thread.join() {
                 tracing::error!(%error, "a worker did not end in good order");
@@ -124,6 +137,28 @@ async fn housekeeping(control: Arc<Control>) {
     loop {
         tick.tick().await;
         control.revocations.reclaim();
+    }
+}
+
+/// Keeps the fast path to the origins that answer.
+async fn follow_origins(control: Arc<Control>, changed: Arc<Notify>) {
+    loop {
+        changed.notified().await;
+        if let Err(error) = control.reroute().await {
+            tracing::error!(%error, "the fast path does not know which origins answer");
+        }
+    }
+}
+
+/// Tells of what the configuration allows against better judgement.
+fn warn_of_shared_origins(config: &Config) {
+    for (_, host) in config.hosts() {
+        if let Some(shared) = host.passthrough.as_ref().and_then(|passthrough| passthrough.shared.as_ref()) {
+            tracing::warn!(
+                host = %host.name,
+                "an origin of this host also serves {shared}: a client can ask for it inside a connection that is passed on, past every rule"
+            );
+        }
     }
 }
 

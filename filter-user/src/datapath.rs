@@ -15,7 +15,7 @@ use crate::kernel::{
     AttachedMode, Count, Group, Kernel, KernelConfig, KernelError, KernelLog, KernelPlan, Mode as XdpMode, Network,
     Steering, with_causes,
 };
-use crate::snapshot::Snapshot;
+use crate::snapshot::{PacketPlane, Snapshot};
 
 /// How packets reach the workers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,17 +86,6 @@ impl Datapath {
         &self.notes
     }
 
-    /// Brings the XDP maps to what `snapshot` wants; nothing without XDP.
-    ///
-    /// # Errors
-    /// When the maps cannot be written.
-    pub fn apply(&self, snapshot: &Snapshot) -> Result<(), KernelError> {
-        match self.lock() {
-            Some(mut kernel) => kernel.apply(&plan(snapshot)).map(drop),
-            None => Ok(()),
-        }
-    }
-
     /// Kernel settings that were changed, and are changed back at the end.
     pub fn settings(&self) -> Vec<String> {
         self.lock().map_or_else(Vec::new, |kernel| kernel.settings().iter().map(ToString::to_string).collect())
@@ -121,6 +110,19 @@ impl Datapath {
     }
 }
 
+impl PacketPlane for Datapath {
+    fn protect(&self, _snapshot: &Snapshot) -> Result<(), KernelError> {
+        Ok(())
+    }
+
+    fn relax(&self, snapshot: &Snapshot) -> Result<(), KernelError> {
+        match self.lock() {
+            Some(mut kernel) => kernel.apply(&plan(snapshot)).map(drop),
+            None => Ok(()),
+        }
+    }
+}
+
 /// What the packet plane is to do. Denied networks that do not fit into its trie are left to the workers, all of them: which ones are fast
 /// must not depend on their order.
 fn plan(snapshot: &Snapshot) -> KernelPlan {
@@ -134,7 +136,10 @@ fn plan(snapshot: &Snapshot) -> KernelPlan {
     if !fits {
         tracing::warn!(limit = DENY_MAX, "more networks are denied than XDP has room for; the workers refuse them");
     }
-    KernelPlan { deny: if fits { networks } else { BTreeSet::new() }, ..KernelPlan::terminating(snapshot.host_names()) }
+    KernelPlan {
+        deny: if fits { networks } else { BTreeSet::new() },
+        ..KernelPlan::terminating(snapshot.hosts().map(|(name, _)| name))
+    }
 }
 
 /// Steering makes connections cheaper, not safer: without the privilege for it the kernel spreads them.

@@ -12,6 +12,7 @@ mod fixtures;
 pub mod geo;
 pub mod kernel;
 pub mod model;
+pub mod origins;
 pub mod pki;
 pub mod revocation;
 pub mod snapshot;

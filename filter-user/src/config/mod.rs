@@ -6,8 +6,10 @@
 //! Zones and hosts stand in the file; what changes while the filter runs (rules, certificates, revocations) is kept in the store.
 
 mod host_name;
+mod passthrough;
 mod problem;
 mod read;
+mod read_host;
 mod server_identity;
 mod table;
 #[cfg(test)]
@@ -25,6 +27,7 @@ use rustls::sign::CertifiedKey;
 use crate::geo::Databases;
 
 pub use host_name::{HostName, MAX_HOST_NAME, MAX_LABEL};
+pub use passthrough::{Check, MAX_ORIGINS, Passthrough, PassthroughSettings};
 pub use problem::{Position, Problem, Problems};
 
 /// Most hosts a configuration may have; the host table of the XDP program holds as many with room to spare.
@@ -49,6 +52,8 @@ pub struct Config {
     pub log: Log,
     /// Where addresses are.
     pub geo: Arc<Databases>,
+    /// How connections are passed through.
+    pub passthrough: PassthroughSettings,
     /// The zones, at least one.
     pub zones: Vec<Zone>,
 }
@@ -155,13 +160,23 @@ pub struct Zone {
     pub hosts: Vec<Host>,
 }
 
-/// A host of a zone.
+/// A host of a zone. Workers can terminate its TLS, or its connections can be passed on unopened to an origin that does, or both: then
+/// the rules decide.
 #[derive(Debug, Clone)]
 pub struct Host {
     /// Its name.
     pub name: HostName,
     /// Whether clients are asked for a certificate. Asked, not required: what happens without one, a rule decides.
     pub mtls: bool,
+    /// What workers need to terminate its TLS; always present unless `passthrough` is.
+    pub termination: Option<Termination>,
+    /// Where its connections go while no rule can touch them.
+    pub passthrough: Option<Passthrough>,
+}
+
+/// What workers need to terminate the TLS of a host.
+#[derive(Debug, Clone)]
+pub struct Termination {
     /// The certificate it shows.
     pub certificate: Arc<CertifiedKey>,
     /// Where permitted requests go.

@@ -19,15 +19,17 @@ pub use server::{Server, ServerError};
 
 use crate::config::Config;
 use crate::model::{CertificateRecord, Change, Record, RecordKey, State, Timestamp, ZoneId};
+use crate::origins::Origins;
 use crate::pki::{CertificateRequest, Validity};
 use crate::revocation::{RevocationKey, RevocationSet};
-use crate::snapshot::{Publisher, Snapshot, compile};
+use crate::snapshot::{PublishError, Publisher, Snapshot, compile};
 use crate::store::{Audit, MasterKey, Revision, Store, StoreError, open_authority};
 use crate::telemetry::AccessLog;
 
 /// What the control plane is made of.
 pub struct Control {
     pub(crate) config: Arc<Config>,
+    pub(crate) origins: Arc<Origins>,
     pub(crate) access: AccessLog,
     pub(crate) publisher: Publisher,
     pub(crate) revocations: RevocationSet,
@@ -41,6 +43,8 @@ pub struct Control {
 pub struct Parts {
     /// The configuration.
     pub config: Arc<Config>,
+    /// The origins of passthrough hosts.
+    pub origins: Arc<Origins>,
     /// The access log, for its count of dropped records.
     pub access: AccessLog,
     /// The workers, and the XDP maps if there are any.
@@ -68,9 +72,9 @@ pub struct Current {
 impl Control {
     /// Takes over what was loaded and is in force.
     pub fn new(parts: Parts) -> Arc<Self> {
-        let Parts { config, access, publisher, revocations, store, master_key, current } = parts;
+        let Parts { config, origins, access, publisher, revocations, store, master_key, current } = parts;
         let (started, current) = (Instant::now(), Mutex::new(current));
-        Arc::new(Self { config, access, publisher, revocations, started, store, master_key, current })
+        Arc::new(Self { config, origins, access, publisher, revocations, started, store, master_key, current })
     }
 
     /// The desired state, and the generation that enforces it.
@@ -82,6 +86,16 @@ impl Control {
     /// What the workers decide by.
     pub async fn snapshot(&self) -> Arc<Snapshot> {
         self.current.lock().await.snapshot.clone()
+    }
+
+    /// Brings the fast path to the origins that answer now.
+    ///
+    /// # Errors
+    /// When the kernel did not take it.
+    pub async fn reroute(&self) -> Result<(), PublishError> {
+        // With the lock held, so that this cannot put back what a change has just taken off the fast path.
+        let current = self.current.lock().await;
+        self.publisher.route(&current.snapshot)
     }
 
     /// Makes a change and puts it in force. When this returns the generation, the change is in the store and every worker decides by it;
@@ -131,7 +145,7 @@ impl Control {
     }
 
     /// Revocations first and reactivations last: in between, a certificate counts as revoked longer than it must.
-    async fn enforce(&self, snapshot: &Arc<Snapshot>, moved: &Moved) -> Result<(), crate::snapshot::PublishError> {
+    async fn enforce(&self, snapshot: &Arc<Snapshot>, moved: &Moved) -> Result<(), PublishError> {
         self.revocations.update(&moved.revoked, &[]);
         self.publisher.publish(snapshot).await?;
         if !moved.reactivated.is_empty() {

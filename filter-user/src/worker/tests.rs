@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
@@ -32,15 +33,15 @@ const MTLS_RULE: &str =
     r#"http.host == "api.example.com" and (not cf.tls_client_auth.cert_verified or cf.tls_client_auth.cert_revoked)"#;
 
 /// A worker that serves [`HOST`], and its upstream.
-struct Fixture {
-    worker: Worker,
+pub(super) struct Fixture {
+    pub(super) worker: Worker,
     address: SocketAddr,
-    config: Config,
-    state: State,
+    pub(super) config: Config,
+    pub(super) state: State,
     authority: ManagedAuthority,
     revocations: RevocationSet,
     generation: u64,
-    _drain: watch::Sender<bool>,
+    pub(super) drain: watch::Sender<bool>,
 }
 
 /// A client certificate with its key.
@@ -66,9 +67,9 @@ async fn upstream() -> SocketAddr {
 }
 
 impl Fixture {
-    async fn new(rules: &[&str]) -> Self {
+    pub(super) async fn new(rules: &[&str]) -> Self {
         let mut host = host(HOST, true);
-        host.upstream.address = upstream().await;
+        host.termination.as_mut().unwrap().upstream.address = upstream().await;
         let config = config(vec![host]);
         let authority = managed_authority();
         let changes: Vec<_> =
@@ -85,11 +86,21 @@ impl Fixture {
             snapshot: Arc::new(compile(&config, &state, 1, None).unwrap()),
             revocations: revocations.reader(),
             geo: Arc::default(),
+            origins: Arc::default(),
+            relay_idle_timeout: Duration::from_secs(60),
             access: AccessLog::off(),
             draining,
         })
         .unwrap();
-        Self { worker, address, config, state, authority, revocations, generation: 1, _drain: drain }
+        Self { worker, address, config, state, authority, revocations, generation: 1, drain }
+    }
+
+    /// Lets the worker end.
+    pub(super) async fn end(&self) {
+        self.drain.send_replace(true);
+        while self.worker.fence().await.is_ok() {
+            tokio::task::yield_now().await;
+        }
     }
 
     fn identity(&self) -> Identity {
@@ -116,7 +127,7 @@ impl Fixture {
     async fn connect(&self, sni: &str, identity: Option<&Identity>) -> std::io::Result<Client> {
         let mut roots = RootCertStore::empty();
         let (_, host) = self.config.hosts().next().unwrap();
-        roots.add(host.certificate.cert[0].clone()).unwrap();
+        roots.add(host.termination.as_ref().unwrap().certificate.cert[0].clone()).unwrap();
         let builder = ClientConfig::builder().with_root_certificates(roots);
         let tls = match identity {
             Some(Identity { record, key }) => {
@@ -187,10 +198,7 @@ async fn a_published_rule_holds_for_an_open_connection() {
 async fn a_worker_that_has_ended_does_not_keep_the_others_from_a_new_rule() {
     let (dead, mut alive) = (Fixture::new(&[]).await, Fixture::new(&[]).await);
     let mut client = alive.connect(HOST, None).await.unwrap();
-    dead._drain.send_replace(true);
-    while dead.worker.fence().await.is_ok() {
-        tokio::task::yield_now().await;
-    }
+    dead.end().await;
     alive.state = alive.state.apply(&[rule(MTLS_RULE)]).unwrap().state;
     let snapshot = Arc::new(compile(&alive.config, &alive.state, 2, None).unwrap());
     let datapath = Datapath::open(&alive.config.edge, 0, &[], &snapshot).unwrap();
