@@ -10,8 +10,9 @@ use aya_ebpf::{
 use filter_common::{
     Reason,
     hello::last_byte_is_unusual,
-    layout::{HOST_TERMINATE, HostValue, LongName, Name, SHORT_NAME_MAX, ShortName},
+    layout::{LongName, Name, SHORT_NAME_MAX, ShortName},
     opaque,
+    splice::{HOST_TERMINATE, HostValue},
 };
 
 use crate::maps::{self, KeyWords, Scratch};

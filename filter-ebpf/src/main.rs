@@ -60,6 +60,7 @@ pub fn mtls_filter(ctx: XdpContext) -> u32 {
         Action::Pass => xdp_action::XDP_PASS,
         Action::Drop => xdp_action::XDP_DROP,
         Action::Transmit => xdp_action::XDP_TX,
+        Action::Redirect => xdp_action::XDP_REDIRECT,
     }
 }
 

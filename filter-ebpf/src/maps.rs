@@ -3,14 +3,15 @@
 use aya_ebpf::{
     bindings::BPF_F_NO_PREALLOC,
     macros::map,
-    maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, ReusePortSockArray},
+    maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, PerCpuHashMap, ReusePortSockArray},
 };
 use filter_common::{
     REASONS, Reason, hello,
-    layout::{
-        Address, Config, ConnectionKey, Counter, GroupValue, HostValue, ListenKey, ListenValue, LongName, ShortName,
+    layout::{Address, Config, ConnectionKey, Counter, GroupValue, ListenKey, ListenValue, LongName, ShortName},
+    maps::{
+        DENY_MAX, FLOWS_MAX, HOSTS_MAX, LISTEN_MAX, ORIGINS_MAX, PASSED_MAX, PENALTIES_MAX, SOCKETS_MAX, STASH_MAX,
     },
-    maps::{DENY_MAX, HOSTS_MAX, LISTEN_MAX, PASSED_MAX, SOCKETS_MAX},
+    splice::{Flow, HostCounter, HostValue, Origin, Stash, Target},
 };
 
 use crate::{parse::Segment, syn::Offer};
@@ -43,6 +44,32 @@ pub(crate) static DENY: LpmTrie<Address, u32> = LpmTrie::with_max_entries(DENY_M
 
 #[map]
 pub(crate) static PASSED: LruHashMap<ConnectionKey, u32> = LruHashMap::with_max_entries(PASSED_MAX, 0);
+
+// Not preallocated: a host with few splices should not pay for a hundred thousand.
+#[map]
+pub(crate) static FLOWS: HashMap<ConnectionKey, Flow> = HashMap::with_max_entries(FLOWS_MAX, BPF_F_NO_PREALLOC);
+
+#[map]
+pub(crate) static STASH: LruHashMap<ConnectionKey, Stash> = LruHashMap::with_max_entries(STASH_MAX, 0);
+
+#[map]
+pub(crate) static STASH_SECOND: LruHashMap<ConnectionKey, Stash> = LruHashMap::with_max_entries(STASH_MAX, 0);
+
+#[map]
+pub(crate) static TARGETS: HashMap<u32, Target> = HashMap::with_max_entries(HOSTS_MAX, BPF_F_NO_PREALLOC);
+
+#[map]
+pub(crate) static ORIGINS: Array<Origin> = Array::with_max_entries(ORIGINS_MAX, 0);
+
+#[map]
+pub(crate) static SOURCES: HashMap<Address, u32> = HashMap::with_max_entries(ORIGINS_MAX, BPF_F_NO_PREALLOC);
+
+#[map]
+pub(crate) static HOST_COUNTERS: PerCpuHashMap<u32, HostCounter> =
+    PerCpuHashMap::with_max_entries(HOSTS_MAX, BPF_F_NO_PREALLOC);
+
+#[map]
+pub(crate) static PENALTIES: LruHashMap<Address, u64> = LruHashMap::with_max_entries(PENALTIES_MAX, 0);
 
 /// Room for the longest key of a host. Keys are put together eight bytes at a time.
 pub(crate) type KeyWords = [u64; size_of::<LongName>() / 8];

@@ -1,12 +1,18 @@
 //! Attaching the program to the edge's interface.
 
-use std::{fmt, net::SocketAddr, ops::ControlFlow};
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    ops::ControlFlow,
+    time::Duration,
+};
 
 use aya::programs::{Xdp, XdpMode};
 use filter_common::maps::PROGRAM_EDGE;
 
 use super::{
-    Changes, Count, KernelError, KernelLog, KernelPlan, Program, Setting, cookies::Settings, error::with_causes, object,
+    Changes, Count, Flow, HostCount, KernelError, KernelLog, KernelPlan, Penalty, Program, Setting, cookies::Settings,
+    error::with_causes, object,
 };
 
 /// How XDP is to be attached.
@@ -91,9 +97,53 @@ impl Kernel {
         Ok(Self { program, settings, interface: config.interface.clone(), mode, failed })
     }
 
-    /// Brings the maps to what the plan wants. A plan that cannot be applied changes nothing.
+    /// The first step of putting a plan in force, before the workers change: takes every host off the fast path that is
+    /// spliced and, by this plan, is not to be. When this returns, new connections to it are passed to workers, and those that
+    /// were spliced are gone. Returns how many were. A plan that cannot be applied changes nothing.
+    pub fn protect(&mut self, plan: &KernelPlan) -> Result<usize, KernelError> {
+        self.program.protect(plan)
+    }
+
+    /// The last step of putting a plan in force, after the workers have changed: brings the maps to what it wants. A plan that
+    /// cannot be applied changes nothing.
     pub fn apply(&mut self, plan: &KernelPlan) -> Result<Changes, KernelError> {
         self.program.apply(plan)
+    }
+
+    /// The spliced connections.
+    pub fn flows(&self) -> Result<Vec<Flow>, KernelError> {
+        self.program.flows()
+    }
+
+    /// Ends every spliced connection of a host, both ends with a reset. Returns how many there were.
+    pub fn kill_flows(&mut self, host: &str) -> Result<usize, KernelError> {
+        self.program.kill_flows(host)
+    }
+
+    /// Ends spliced connections on which nothing was heard for so long, forgets those that ended without saying so, and looks
+    /// the ways to the origins up again. Returns how many connections ended. To be called about once a second.
+    pub fn sweep(&mut self, idle: Duration) -> Result<usize, KernelError> {
+        self.program.sweep(idle)
+    }
+
+    /// What became of the spliced connections of each host, since the host was spliced first.
+    pub fn host_counters(&self) -> Result<Vec<HostCount>, KernelError> {
+        self.program.host_counters()
+    }
+
+    /// Drops SYNs of this address for so long. Not for addresses that somebody vouches for: the caller knows them.
+    pub fn punish(&mut self, address: IpAddr, duration: Duration) -> Result<(), KernelError> {
+        self.program.punish(address, duration)
+    }
+
+    /// The addresses that are punished now.
+    pub fn penalties(&self) -> Result<Vec<Penalty>, KernelError> {
+        self.program.penalties()
+    }
+
+    /// Takes a punishment back; false if there was none.
+    pub fn pardon(&mut self, address: IpAddr) -> Result<bool, KernelError> {
+        self.program.pardon(address)
     }
 
     /// What was counted, in the order of the reasons' numbers.

@@ -92,6 +92,24 @@ pub enum KernelError {
         /// How many there may be.
         max: u32,
     },
+    /// More origins than the table can hold.
+    #[error("{count} origins; {max} is the limit of XDP's table")]
+    TooManyOrigins {
+        /// How many there are.
+        count: usize,
+        /// How many there may be.
+        max: u32,
+    },
+    /// More origins than one host can have.
+    #[error("host {host:?} has {count} origins of one address family; {max} is the limit")]
+    TooManyOriginsOfHost {
+        /// Its name.
+        host: String,
+        /// How many it has.
+        count: usize,
+        /// How many it may have.
+        max: usize,
+    },
     /// A name that cannot be in the host table.
     #[error("{name:?} is no host name: 1 to 255 bytes, an asterisk only as the whole first label")]
     HostName {

@@ -1,6 +1,9 @@
 //! The packet plane's program, loaded and with its maps, not attached to anything.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use aya::{
     Ebpf,
@@ -14,7 +17,8 @@ use filter_common::{
 };
 
 use super::{
-    Changes, KernelError, KernelLog, KernelPlan, cookies::Announced, deny::Deny, host, hosts::Hosts, listen, object,
+    Changes, Flow, HostCount, KernelError, KernelLog, KernelPlan, Path, Penalty, cookies::Announced, deny::Deny,
+    flows::Flows, host, hosts::Hosts, listen, object, penalties::Penalties,
 };
 
 /// Bytes of memory for what comes out of a test run: more than any packet that goes in.
@@ -26,6 +30,8 @@ pub struct Program {
     pub(super) ebpf: Ebpf,
     hosts: Hosts,
     deny: Deny,
+    flows: Flows,
+    penalties: Penalties,
     counters: PerCpuArray<MapData, Counter>,
     config: Array<MapData, Config>,
     content: Config,
@@ -65,23 +71,87 @@ impl Program {
         let config = Array::try_from(take(CONFIG)?).map_err(KernelError::reading(CONFIG))?;
         let hosts = Hosts::take(&mut ebpf)?;
         let deny = Deny::take(&mut ebpf)?;
+        let flows = Flows::take(&mut ebpf)?;
+        let penalties = Penalties::take(&mut ebpf)?;
         let content = Config { abi_version: ABI_VERSION, log_sample, ..Config::default() };
-        let mut program = Self { ebpf, hosts, deny, counters, config, content };
+        let mut program = Self { ebpf, hosts, deny, flows, penalties, counters, config, content };
         program.write_config()?;
         Ok(program)
     }
 
+    /// Takes every host off the fast path that is spliced and, by this plan, is not to be: when this returns, new connections
+    /// to it are passed to workers, and those that were spliced are gone. Returns how many were. A plan that cannot be applied
+    /// changes nothing.
+    pub fn protect(&mut self, plan: &KernelPlan) -> Result<usize, KernelError> {
+        check(plan)?;
+        let hosts = self.hosts.protect(plan)?;
+        if hosts.is_empty() { Ok(0) } else { self.flows.kill(&hosts) }
+    }
+
     /// Brings the maps to what the plan wants. A plan that cannot be applied changes nothing.
     pub fn apply(&mut self, plan: &KernelPlan) -> Result<Changes, KernelError> {
-        Deny::check(plan)?;
-        Hosts::check(plan)?;
+        self.protect(plan)?;
         let before = self.deny.count();
         // Protect first, relax last: a failure between leaves more refused than the plan wants, never less.
         let denied = self.deny.protect(plan)?;
         let changes = self.hosts.apply(plan)?;
         self.deny.relax(plan)?;
+        let splices = u32::from(self.hosts.splices());
+        if splices != self.content.splices {
+            self.content.splices = splices;
+            self.write_config()?;
+        }
         let allowed = before + denied - self.deny.count();
         Ok(Changes { denied, allowed, ..changes })
+    }
+
+    /// The spliced connections.
+    pub fn flows(&self) -> Result<Vec<Flow>, KernelError> {
+        self.flows.list(&self.hosts.names())
+    }
+
+    /// Ends every spliced connection of a host, both ends with a reset. Returns how many there were.
+    pub fn kill_flows(&mut self, host: &str) -> Result<usize, KernelError> {
+        match self.hosts.number(host) {
+            Some(number) => self.flows.kill(&[number]),
+            None => Ok(0),
+        }
+    }
+
+    /// Ends spliced connections on which nothing was heard for so long, and forgets those that ended without saying so.
+    /// Returns how many. To be called every few seconds.
+    pub fn sweep(&mut self, idle: Duration) -> Result<usize, KernelError> {
+        self.flows.sweep(idle)
+    }
+
+    /// What became of the spliced connections of each host, since the host was spliced first.
+    pub fn host_counters(&self) -> Result<Vec<HostCount>, KernelError> {
+        self.flows.counters(&self.hosts.names())
+    }
+
+    /// The origins of the plan.
+    pub fn origins(&mut self) -> Vec<SocketAddr> {
+        self.hosts.targets().origins().collect()
+    }
+
+    /// Writes the way to each origin as `find` knows it; an origin without one is not spliced to.
+    pub fn route(&mut self, find: impl FnMut(SocketAddr) -> Option<Path>) -> Result<(), KernelError> {
+        self.hosts.targets().route(find)
+    }
+
+    /// Drops SYNs of this address for so long.
+    pub fn punish(&mut self, address: IpAddr, duration: Duration) -> Result<(), KernelError> {
+        self.penalties.punish(address, duration)
+    }
+
+    /// The addresses that are punished now.
+    pub fn penalties(&self) -> Result<Vec<Penalty>, KernelError> {
+        self.penalties.list()
+    }
+
+    /// Takes a punishment back; false if there was none.
+    pub fn pardon(&mut self, address: IpAddr) -> Result<bool, KernelError> {
+        self.penalties.pardon(address)
     }
 
     /// What was counted, in the order of the reasons' numbers.
@@ -133,6 +203,12 @@ impl std::fmt::Debug for Program {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Program")
     }
+}
+
+/// Whether all of the plan fits.
+fn check(plan: &KernelPlan) -> Result<(), KernelError> {
+    Deny::check(plan)?;
+    Hosts::check(plan)
 }
 
 /// What the object's own ABI version is.

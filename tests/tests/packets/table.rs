@@ -11,8 +11,8 @@ use crate::{
     plane::Plane,
 };
 
-/// XDP_DROP, XDP_PASS and XDP_TX.
-const XDP: [(Action, u32); 3] = [(Action::Drop, 1), (Action::Pass, 2), (Action::Transmit, 3)];
+/// XDP_DROP, XDP_PASS, XDP_TX and XDP_REDIRECT.
+const XDP: [(Action, u32); 4] = [(Action::Drop, 1), (Action::Pass, 2), (Action::Transmit, 3), (Action::Redirect, 4)];
 const KNOWN: [&str; 6] = ["www.example.com", "*.wild.example", "10.20.30.40", "Config-UPPER.example", NAME_63, NAME_64];
 /// The longest name of the table of short names, and the shortest of the other.
 const NAME_63: &str = "a23456789-b23456789-c23456789-d23456789-e23456789-f2345.63.test";
