@@ -12,6 +12,7 @@ use nix::unistd::Pid;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
 
 use crate::config::{self, Config};
 use crate::control::{Control, Current, Parts, Server, authorities};
@@ -56,7 +57,7 @@ impl App {
         let listeners = bind_listeners(&config.edge)?;
         let (draining, drain) = watch::channel(false);
         // Before the workers take the listeners, and after the listeners exist: nobody is turned away in between.
-        let datapath = Datapath::open(&config.edge, config.log.packets, &listeners, &snapshot)?;
+        let datapath = Datapath::open(&config.edge, config.log.packets, &listeners, &snapshot, origins.clone())?;
         let (workers, threads) = spawn_workers(listeners, |index, (cpu, listeners)| Spawn {
             index,
             cpu,
@@ -86,6 +87,7 @@ impl App {
         let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
         let mut background = JoinSet::new();
         background.spawn(housekeeping(control.clone()));
+        background.spawn(sweep(control.clone()));
         if let Some(check) = control.config.passthrough.check {
             let changed = Arc::new(Notify::new());
             background.spawn(origins::check(control.origins.clone(), check, changed.clone()));
@@ -137,6 +139,22 @@ async fn housekeeping(control: Arc<Control>) {
     loop {
         tick.tick().await;
         control.revocations.reclaim();
+    }
+}
+
+/// Ends spliced connections on which nothing moves.
+async fn sweep(control: Arc<Control>) {
+    let idle = control.config.passthrough.idle_timeout;
+    let mut tick = tokio::time::interval(std::time::Duration::from_secs(1));
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        let control = control.clone();
+        // With a hundred thousand connections the kernel takes a while to list them.
+        let swept = tokio::task::spawn_blocking(move || control.publisher.datapath().sweep(idle)).await;
+        if let Ok(Err(error)) = swept {
+            tracing::error!(%error, "idle spliced connections cannot be ended");
+        }
     }
 }
 

@@ -40,6 +40,12 @@ impl Origins {
         self.0.get(&address).is_none_or(Origin::is_up)
     }
 
+    /// Says whether an origin answers.
+    #[cfg(test)]
+    pub(crate) fn set(&self, address: SocketAddr, up: bool) {
+        self.0[&address].set(up);
+    }
+
     /// The origins with their addresses, in no order.
     pub fn iter(&self) -> impl Iterator<Item = (SocketAddr, &Origin)> {
         self.0.iter().map(|(address, origin)| (*address, origin))

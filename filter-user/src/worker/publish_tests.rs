@@ -82,7 +82,7 @@ async fn a_fence_asks_every_worker_though_one_has_ended() {
     let (dead, alive) = (Fixture::new(&[]).await, Fixture::new(&[]).await);
     dead.end().await;
     let snapshot = compile(&alive.config, &alive.state, 7, None).unwrap();
-    let datapath = Datapath::open(&alive.config.edge, 0, &[], &snapshot).unwrap();
+    let datapath = Datapath::open(&alive.config.edge, 0, &[], &snapshot, Arc::default()).unwrap();
     let counters = alive.worker.counters().clone();
     // A snapshot that nobody waits for: a fence that comes after it in the worker's queue returns after it too.
     let mut publishing = Box::pin(alive.worker.publish(Arc::new(snapshot)));

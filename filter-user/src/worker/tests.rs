@@ -201,7 +201,7 @@ async fn a_worker_that_has_ended_does_not_keep_the_others_from_a_new_rule() {
     dead.end().await;
     alive.state = alive.state.apply(&[rule(MTLS_RULE)]).unwrap().state;
     let snapshot = Arc::new(compile(&alive.config, &alive.state, 2, None).unwrap());
-    let datapath = Datapath::open(&alive.config.edge, 0, &[], &snapshot).unwrap();
+    let datapath = Datapath::open(&alive.config.edge, 0, &[], &snapshot, Arc::default()).unwrap();
     let publisher = Publisher::new(vec![dead.worker, alive.worker], datapath);
     let error = publisher.publish(&snapshot).await.unwrap_err();
     assert_eq!(error.to_string(), "worker 0 has ended");

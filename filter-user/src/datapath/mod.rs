@@ -2,19 +2,21 @@
 //!
 //! Whichever it is, the workers behind it give the same verdicts. XDP rejects unknown hosts early; without it a worker does.
 
-use std::collections::BTreeSet;
+mod plan;
+
 use std::fmt;
 use std::net::TcpListener;
 use std::os::fd::AsFd;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use filter_common::maps::DENY_MAX;
-
+use self::plan::plan;
 use crate::config::{self, Edge};
 use crate::kernel::{
-    AttachedMode, Count, Group, Kernel, KernelConfig, KernelError, KernelLog, KernelPlan, Mode as XdpMode, Network,
-    Steering, with_causes,
+    AttachedMode, Count, Flow, Group, HostCount, Kernel, KernelConfig, KernelError, KernelLog, KernelPlan,
+    Mode as XdpMode, Steering, with_causes,
 };
+use crate::origins::Origins;
 use crate::snapshot::{PacketPlane, Snapshot};
 
 /// How packets reach the workers.
@@ -45,6 +47,8 @@ pub struct Datapath {
     kernel: Option<Mutex<Kernel>>,
     mode: Mode,
     notes: Vec<String>,
+    /// Which origins connections may be spliced to.
+    origins: Arc<Origins>,
     /// Keeps the program that chooses the worker listed under this process.
     _steering: Option<Steering>,
 }
@@ -62,10 +66,11 @@ impl Datapath {
         packet_log: u32,
         workers: &[WorkerListeners],
         snapshot: &Snapshot,
+        origins: Arc<Origins>,
     ) -> Result<Self, KernelError> {
         let mut notes = Vec::new();
         let steering = steer(edge, workers, &mut notes);
-        let kernel = load(edge, packet_log, &plan(snapshot), &mut notes)?;
+        let kernel = load(edge, packet_log, &plan(snapshot, &origins), &mut notes)?;
         let mode = kernel.as_ref().map_or(Mode::Socket, |kernel| match kernel.mode() {
             AttachedMode::Native => Mode::Native,
             AttachedMode::Generic => Mode::Generic,
@@ -73,7 +78,7 @@ impl Datapath {
         for note in &notes {
             tracing::warn!(datapath = %mode, "{note}");
         }
-        Ok(Self { kernel: kernel.map(Mutex::new), mode, notes, _steering: steering })
+        Ok(Self { kernel: kernel.map(Mutex::new), mode, notes, origins, _steering: steering })
     }
 
     /// What is in use.
@@ -99,6 +104,30 @@ impl Datapath {
         self.lock().map_or_else(|| Ok(Vec::new()), |kernel| kernel.counters())
     }
 
+    /// The spliced connections; none without XDP.
+    ///
+    /// # Errors
+    /// When the map cannot be read.
+    pub fn flows(&self) -> Result<Vec<Flow>, KernelError> {
+        self.lock().map_or_else(|| Ok(Vec::new()), |kernel| kernel.flows())
+    }
+
+    /// What was spliced, by host; nothing without XDP.
+    ///
+    /// # Errors
+    /// When the counters cannot be read.
+    pub fn spliced(&self) -> Result<Vec<HostCount>, KernelError> {
+        self.lock().map_or_else(|| Ok(Vec::new()), |kernel| kernel.host_counters())
+    }
+
+    /// Ends spliced connections that were silent for `idle`, and returns how many; to be called about once a second.
+    ///
+    /// # Errors
+    /// When the maps cannot be read or written.
+    pub fn sweep(&self, idle: Duration) -> Result<usize, KernelError> {
+        self.lock().map_or(Ok(0), |mut kernel| kernel.sweep(idle))
+    }
+
     /// The XDP program's debug lines, for whoever is the first to ask.
     pub fn take_log(&self) -> Option<KernelLog> {
         self.lock()?.take_log()
@@ -111,34 +140,20 @@ impl Datapath {
 }
 
 impl PacketPlane for Datapath {
-    fn protect(&self, _snapshot: &Snapshot) -> Result<(), KernelError> {
+    fn protect(&self, snapshot: &Snapshot) -> Result<(), KernelError> {
+        let Some(mut kernel) = self.lock() else { return Ok(()) };
+        let ended = kernel.protect(&plan(snapshot, &self.origins))?;
+        if ended > 0 {
+            tracing::info!(connections = ended, "ended the spliced connections of hosts that a rule can reach now");
+        }
         Ok(())
     }
 
     fn relax(&self, snapshot: &Snapshot) -> Result<(), KernelError> {
         match self.lock() {
-            Some(mut kernel) => kernel.apply(&plan(snapshot)).map(drop),
+            Some(mut kernel) => kernel.apply(&plan(snapshot, &self.origins)).map(drop),
             None => Ok(()),
         }
-    }
-}
-
-/// What the packet plane is to do. Denied networks that do not fit into its trie are left to the workers, all of them: which ones are fast
-/// must not depend on their order.
-fn plan(snapshot: &Snapshot) -> KernelPlan {
-    let denied = snapshot.denied();
-    let networks: BTreeSet<_> = denied
-        .networks()
-        .filter_map(|(address, prefix)| Network::new(address, prefix))
-        .take(DENY_MAX as usize + 1)
-        .collect();
-    let fits = networks.len() <= DENY_MAX as usize;
-    if !fits {
-        tracing::warn!(limit = DENY_MAX, "more networks are denied than XDP has room for; the workers refuse them");
-    }
-    KernelPlan {
-        deny: if fits { networks } else { BTreeSet::new() },
-        ..KernelPlan::terminating(snapshot.hosts().map(|(name, _)| name))
     }
 }
 
