@@ -6,6 +6,8 @@ mod check;
 mod client;
 mod explain;
 mod expr;
+mod flows;
+mod passed;
 mod print;
 mod rule;
 mod run;
@@ -38,6 +40,8 @@ enum Command {
     Check(ConfigArgs),
     /// Shows what the daemon does: generation, workers, data path, counters.
     Status(RemoteArgs),
+    /// Lists the connections that are passed on unopened.
+    Flows(flows::FlowsArgs),
     /// Certificate authorities of the zones.
     #[command(subcommand)]
     Ca(ca::CaCommand),
@@ -110,6 +114,7 @@ impl Cli {
             Command::Run(args) => run::run(&args),
             Command::Check(args) => check::check(&args),
             Command::Status(args) => remote(status::status(&args)),
+            Command::Flows(args) => remote(args.execute()),
             Command::Ca(command) => remote(command.execute()),
             Command::Cert(command) => remote(command.execute()),
             Command::Rule(command) => remote(command.execute()),

@@ -1,7 +1,7 @@
 //! `mtls-filter status`.
 
 use super::client::Client;
-use super::{RemoteArgs, print};
+use super::{RemoteArgs, passed, print};
 use crate::control::api::dto::Status;
 
 /// Prints what the daemon does.
@@ -34,6 +34,7 @@ pub(super) async fn status(args: &RemoteArgs) -> anyhow::Result<()> {
         .map(|(zone, host)| [zone.name.clone(), host.name.clone(), if host.mtls { "on" } else { "off" }.to_owned()])
         .collect();
     print::table(["ZONE", "HOST", "MTLS"], &hosts)?;
+    passed::show(&status.passed_through)?;
     print::line(format_args!(""))?;
     let workers: Vec<_> = status
         .workers

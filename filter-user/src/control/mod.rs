@@ -6,6 +6,8 @@
 pub mod api;
 pub mod authorities;
 mod error;
+mod metrics;
+mod passed;
 mod server;
 
 use std::collections::BTreeSet;
@@ -15,6 +17,7 @@ use std::time::Instant;
 use tokio::sync::Mutex;
 
 pub use error::ControlError;
+pub use passed::{PassedConnection, PassedTotals, Via};
 pub use server::{Server, ServerError};
 
 use crate::config::Config;

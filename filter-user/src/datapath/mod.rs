@@ -86,6 +86,11 @@ impl Datapath {
         self.mode
     }
 
+    /// Whether XDP is in use.
+    pub fn has_xdp(&self) -> bool {
+        self.kernel.is_some()
+    }
+
     /// Why it is nothing better.
     pub fn notes(&self) -> &[String] {
         &self.notes

@@ -306,6 +306,9 @@ pub struct Status {
     pub listen: Vec<String>,
     /// The zones.
     pub zones: Vec<Zone>,
+    /// Hosts that are passed through unopened, and their origins.
+    #[serde(default)]
+    pub passed_through: super::PassedThrough,
     /// Revoked certificates in the set.
     pub revoked: usize,
     /// The workers.

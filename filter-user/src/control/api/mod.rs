@@ -4,6 +4,7 @@ mod answer;
 mod certificates;
 pub mod dto;
 mod explain;
+mod passed;
 mod rules;
 mod status;
 mod zones;
@@ -15,6 +16,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::routing::{delete, get, post};
 
 use self::answer::ApiError;
+pub use self::passed::{OriginHealth, PassedHost, PassedOn, PassedThrough};
 use super::Control;
 
 /// Most bytes of a request body.
@@ -24,6 +26,8 @@ pub const MAX_BODY: usize = 1024 * 1024;
 pub fn router(control: Arc<Control>) -> Router {
     Router::new()
         .route("/api/v1/status", get(status::show))
+        .route("/api/v1/flows", get(passed::flows))
+        .route("/metrics", get(passed::metrics))
         .route("/api/v1/zones", get(zones::list))
         .route("/api/v1/zones/{zone}/ca", get(zones::authority))
         .route("/api/v1/zones/{zone}/rules", get(rules::list).post(rules::create))

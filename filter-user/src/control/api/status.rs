@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::extract::State;
 
 use super::answer::Answer;
-use super::{dto, zones};
+use super::{dto, passed, zones};
 use crate::control::Control;
 use crate::datapath::Datapath;
 use crate::kernel::Count;
@@ -30,6 +30,7 @@ pub(super) async fn show(State(control): State<Arc<Control>>) -> Answer<dto::Sta
         },
         listen: control.config.edge.listen.iter().map(ToString::to_string).collect(),
         zones: zones::zones(&control, &state),
+        passed_through: passed::passed_through(&control).await,
         revoked: control.revocations.len(),
         workers: workers
             .iter()
