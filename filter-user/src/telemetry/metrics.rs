@@ -96,7 +96,7 @@ mod tests {
                 "# HELP mtls_filter_packets Packets.",
                 "# TYPE mtls_filter_generation gauge",
                 "# TYPE mtls_filter_packets counter",
-                "mtls_filter_generation 9223372036854775807",
+                "mtls_filter_generation{} 9223372036854775807",
                 "mtls_filter_packets_total{reason=\"a\\\"b\"} 0",
                 "mtls_filter_packets_total{reason=\"denied\"} 7",
             ]
