@@ -92,11 +92,14 @@ impl Setup {
         let network = Network::create(&name)?;
         let receivers = if self.config.datapath == Datapath::Socket { Vec::new() } else { receivers(&network)? };
         let echo = Echo::start(&network.origin, (ORIGIN_IPV4, ECHO_PORT).into())?;
-        let wants_nginx = self.config.zones.iter().flat_map(|zone| &zone.hosts).any(|host| host.is_on(Upstream::Nginx));
-        let nginx = wants_nginx
-            .then(|| Nginx::start(&network.origin, (ORIGIN_IPV4, NGINX_PORT).into(), &directory.0))
-            .transpose()?;
         let authority = Authority::create(&directory.0, "servers")?;
+        let hosts = || self.config.zones.iter().flat_map(|zone| &zone.hosts);
+        let passed: Vec<&str> = hosts().filter_map(Host::passed_name).collect();
+        let tls = if passed.is_empty() { None } else { Some(authority.origin(&passed)?) };
+        let wants_nginx = tls.is_some() || hosts().any(|host| host.is_on(Upstream::Nginx));
+        let nginx = wants_nginx
+            .then(|| Nginx::start(&network.origin, (ORIGIN_IPV4, NGINX_PORT).into(), &directory.0, tls.as_ref()))
+            .transpose()?;
         let config = self.config.write(&directory.0, &authority)?;
         let filter = Filter::start(&network.edge, &config, self.privilege)?;
         Ok(Lab {
@@ -104,6 +107,7 @@ impl Setup {
             filter,
             echo,
             nginx,
+            tls,
             authority,
             port: self.config.port,
             receivers,
@@ -123,6 +127,8 @@ pub struct Lab {
     /// The origin that tells what it was asked.
     pub echo: Echo,
     nginx: Option<Nginx>,
+    /// Certificate and key of the origin that terminates TLS itself.
+    tls: Option<(PathBuf, PathBuf)>,
     authority: Authority,
     port: u16,
     #[expect(dead_code, reason = "keeps the programs attached")]
@@ -173,6 +179,21 @@ impl Lab {
     /// If none has.
     pub fn nginx(&self) -> Result<&Nginx> {
         self.nginx.as_ref().context("no host of this scenario has nginx for its upstream")
+    }
+
+    /// Ends nginx at once.
+    pub fn stop_nginx(&mut self) {
+        self.nginx = None;
+    }
+
+    /// Starts nginx again.
+    ///
+    /// # Errors
+    /// If it does not come up.
+    pub fn start_nginx(&mut self) -> Result<()> {
+        let address = (ORIGIN_IPV4, NGINX_PORT).into();
+        self.nginx = Some(Nginx::start(&self.network.origin, address, &self.directory.0, self.tls.as_ref())?);
+        Ok(())
     }
 
     /// A client's certificate from an authority that no zone knows.

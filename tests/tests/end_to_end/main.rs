@@ -10,6 +10,8 @@ mod deployment;
 mod framing;
 mod lab;
 mod limits;
+mod passthrough;
+mod passthrough_ends;
 mod restart;
 mod revocation;
 mod upstream;

@@ -14,12 +14,15 @@ use crate::worker::limits::CONNECT_TIMEOUT;
 /// Keys the choice for as long as the process lives, so that nobody outside can aim at one origin.
 static KEYS: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
-/// Connects to an origin that answers; clients of one address begin with the same one. `None` if none can be reached.
+/// Connects to an origin that answers; clients of one address begin with the same one. As in XDP, the origins of the client's own address
+/// family come first; unlike there, the others come after them. `None` if none can be reached.
 pub(super) async fn connect(context: &Context, relay: &Relay) -> Option<TcpStream> {
     let origins = &relay.passthrough.origins;
     let first = KEYS.hash_one(relay.client.ip()).checked_rem(origins.len() as u64)?;
-    let turned = origins.iter().cycle().skip(usize::try_from(first).ok()?).take(origins.len());
-    for address in turned.copied().filter(|address| context.origins.is_up(*address)) {
+    let mut turned: Vec<_> =
+        origins.iter().copied().cycle().skip(usize::try_from(first).ok()?).take(origins.len()).collect();
+    turned.sort_by_key(|origin| origin.is_ipv4() != relay.client.is_ipv4());
+    for address in turned.into_iter().filter(|address| context.origins.is_up(*address)) {
         let connected = timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await;
         match connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
             Ok(stream) => {

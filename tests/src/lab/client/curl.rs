@@ -3,7 +3,7 @@
 use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -124,6 +124,18 @@ impl<'a> Curl<'a> {
         files.answer(String::from_utf8_lossy(&output.stdout).lines().next())
     }
 
+    /// Starts curl and lets it run.
+    ///
+    /// # Errors
+    /// If curl cannot be started.
+    pub fn begin(&self) -> Result<Running> {
+        let files = Files::create(&self.scratch)?;
+        let mut command = self.command()?;
+        self.request(&mut command, &files);
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().context("curl")?;
+        Ok(Running { child, files })
+    }
+
     /// Sends two requests over one connection, and calls `between` when the first is answered and the second not yet sent.
     ///
     /// curl cannot be told to pause. But it writes the first body to a named pipe, and to open one for writing blocks until
@@ -172,7 +184,26 @@ impl<'a> Curl<'a> {
     }
 }
 
+/// A run of curl that has begun.
+#[derive(Debug)]
+pub struct Running {
+    child: Child,
+    files: Files,
+}
+
+impl Running {
+    /// Waits for its end.
+    ///
+    /// # Errors
+    /// If curl cannot be waited for. That a request fails is an outcome, not an error.
+    pub fn finish(self) -> Result<CurlAnswer> {
+        let output = self.child.wait_with_output()?;
+        self.files.answer(String::from_utf8_lossy(&output.stdout).lines().next())
+    }
+}
+
 /// Where one request's answer goes.
+#[derive(Debug)]
 struct Files {
     head: PathBuf,
     body: PathBuf,

@@ -1,5 +1,7 @@
 //! What the daemon says about itself.
 
+use std::net::SocketAddr;
+
 use anyhow::{Context, Result};
 use serde_json::Value;
 
@@ -47,6 +49,33 @@ impl Status {
     #[must_use]
     pub fn xdp(&self, reason: &str) -> u64 {
         self.xdp_counters().into_iter().find(|(name, _)| name == reason).map_or(0, |(_, count)| count)
+    }
+
+    /// What is said of a host that has origins: `spliced`, `relayed` or `terminated`.
+    ///
+    /// # Errors
+    /// If nothing is said of it.
+    pub fn passed(&self, host: &str) -> Result<String> {
+        let hosts = self.0.pointer("/passed_through/hosts").and_then(Value::as_array).into_iter().flatten();
+        let found = hosts.filter(|found| found["host"] == host).find_map(|found| found["now"].as_str());
+        found.map(str::to_owned).with_context(|| format!("status says nothing of {host}: {}", self.0))
+    }
+
+    /// Whether an origin answers.
+    ///
+    /// # Errors
+    /// If nothing is said of it.
+    pub fn origin_is_up(&self, origin: SocketAddr) -> Result<bool> {
+        let origins = self.0.pointer("/passed_through/origins").and_then(Value::as_array).into_iter().flatten();
+        let found =
+            origins.filter(|found| found["address"] == origin.to_string()).find_map(|found| found["up"].as_bool());
+        found.with_context(|| format!("status says nothing of {origin}: {}", self.0))
+    }
+
+    /// How often the workers counted `reason`.
+    #[must_use]
+    pub fn requests(&self, reason: &str) -> u64 {
+        self.request_counters().into_iter().find(|(name, _)| name == reason).map_or(0, |(_, count)| count)
     }
 
     /// The counters of requests by reason.
