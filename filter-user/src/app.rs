@@ -3,6 +3,7 @@
 //! Order: whatever can fail without being seen from outside comes first (store, authorities, rules), then the sockets, then the XDP
 //! program, which finds its listeners there, then the workers.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -10,15 +11,16 @@ use nix::sched::sched_getaffinity;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::Pid;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
-use crate::config::{self, Config};
+use crate::config::{self, Config, Penalty};
 use crate::control::{Control, Current, Parts, Server, authorities};
 use crate::datapath::{Datapath, WorkerListeners};
 use crate::kernel::KernelLog;
 use crate::origins::{self, Origins};
+use crate::penalty::{self, Offences};
 use crate::revocation::RevocationSet;
 use crate::snapshot::{Publisher, compile};
 use crate::store::{MasterKey, RedbStore, Store};
@@ -32,6 +34,8 @@ pub struct App {
     threads: Vec<WorkerThread>,
     draining: watch::Sender<bool>,
     access_writer: Option<AccessLogWriter>,
+    /// What the workers report of blocked addresses, if anybody is to be punished.
+    offences: Option<mpsc::Receiver<IpAddr>>,
 }
 
 impl App {
@@ -58,6 +62,13 @@ impl App {
         let (draining, drain) = watch::channel(false);
         // Before the workers take the listeners, and after the listeners exist: nobody is turned away in between.
         let datapath = Datapath::open(&config.edge, config.log.packets, &listeners, &snapshot, origins.clone())?;
+        let (offences, reported) = match &config.edge.penalty {
+            Some(_) if datapath.has_xdp() => {
+                let (offences, reported) = Offences::queue();
+                (offences, Some(reported))
+            }
+            Some(_) | None => (Offences::default(), None),
+        };
         let (workers, threads) = spawn_workers(listeners, |index, (cpu, listeners)| Spawn {
             index,
             cpu,
@@ -67,6 +78,7 @@ impl App {
             geo: config.geo.clone(),
             origins: origins.clone(),
             relay_idle_timeout: config.passthrough.idle_timeout,
+            offences: offences.clone(),
             access: access.clone(),
             draining: drain.clone(),
         })?;
@@ -74,7 +86,7 @@ impl App {
         let current = Current { revision, state, snapshot };
         let control =
             Control::new(Parts { config, origins, access, publisher, revocations, store, master_key, current });
-        Ok(Self { control, server, threads, draining, access_writer })
+        Ok(Self { control, server, threads, draining, access_writer, offences: reported })
     }
 
     /// Serves until SIGTERM or SIGINT, then lets open connections end.
@@ -82,12 +94,15 @@ impl App {
     /// # Errors
     /// When the control socket fails.
     pub async fn run(self) -> anyhow::Result<()> {
-        let Self { control, server, threads, draining, access_writer } = self;
+        let Self { control, server, threads, draining, access_writer, offences } = self;
         let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
         let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
         let mut background = JoinSet::new();
         background.spawn(housekeeping(control.clone()));
         background.spawn(sweep(control.clone()));
+        if let (Some(penalty), Some(offences)) = (control.config.edge.penalty.clone(), offences) {
+            background.spawn(punish(control.clone(), penalty, offences));
+        }
         if let Some(check) = control.config.passthrough.check {
             let changed = Arc::new(Notify::new());
             background.spawn(origins::check(control.origins.clone(), check, changed.clone()));
@@ -156,6 +171,17 @@ async fn sweep(control: Arc<Control>) {
             tracing::error!(%error, "idle spliced connections cannot be ended");
         }
     }
+}
+
+/// Drops those who were blocked too often.
+async fn punish(control: Arc<Control>, penalty: Penalty, offences: mpsc::Receiver<IpAddr>) {
+    penalty::judge(penalty, offences, |address, duration| {
+        match control.publisher.datapath().punish(address, duration) {
+            Ok(()) => tracing::info!(%address, ?duration, "an address was blocked too often and is dropped"),
+            Err(error) => tracing::error!(%address, %error, "an address cannot be dropped"),
+        }
+    })
+    .await;
 }
 
 /// Keeps the fast path to the origins that answer.

@@ -54,6 +54,7 @@ pub(crate) fn config(hosts: Vec<Host>) -> Config {
             datapath: Datapath::Socket,
             syn_cookies: true,
             workers: None,
+            penalty: None,
         },
         control: Control { socket: "unused".into() },
         store: Store { directory: "unused".into(), master_key: "unused".into() },

@@ -13,6 +13,7 @@ pub mod geo;
 pub mod kernel;
 pub mod model;
 pub mod origins;
+pub mod penalty;
 pub mod pki;
 pub mod revocation;
 pub mod snapshot;

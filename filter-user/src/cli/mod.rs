@@ -8,6 +8,7 @@ mod explain;
 mod expr;
 mod flows;
 mod passed;
+mod penalty;
 mod print;
 mod rule;
 mod run;
@@ -42,6 +43,9 @@ enum Command {
     Status(RemoteArgs),
     /// Lists the connections that are passed on unopened.
     Flows(flows::FlowsArgs),
+    /// Addresses that XDP drops for what they did before.
+    #[command(subcommand)]
+    Penalty(penalty::PenaltyCommand),
     /// Certificate authorities of the zones.
     #[command(subcommand)]
     Ca(ca::CaCommand),
@@ -115,6 +119,7 @@ impl Cli {
             Command::Check(args) => check::check(&args),
             Command::Status(args) => remote(status::status(&args)),
             Command::Flows(args) => remote(args.execute()),
+            Command::Penalty(command) => remote(command.execute()),
             Command::Ca(command) => remote(command.execute()),
             Command::Cert(command) => remote(command.execute()),
             Command::Rule(command) => remote(command.execute()),

@@ -7,6 +7,7 @@
 
 mod host_name;
 mod passthrough;
+mod penalty;
 mod problem;
 mod read;
 mod read_host;
@@ -28,6 +29,7 @@ use crate::geo::Databases;
 
 pub use host_name::{HostName, MAX_HOST_NAME, MAX_LABEL};
 pub use passthrough::{Check, MAX_ORIGINS, Passthrough, PassthroughSettings};
+pub use penalty::{MAX_BLOCKED, Penalty};
 pub use problem::{Position, Problem, Problems};
 
 /// Most hosts a configuration may have; the host table of the XDP program holds as many with room to spare.
@@ -71,6 +73,8 @@ pub struct Edge {
     pub syn_cookies: bool,
     /// Worker threads; `None` for one a CPU.
     pub workers: Option<NonZeroUsize>,
+    /// When an address that is blocked again and again is dropped by XDP; `None` for never.
+    pub penalty: Option<Penalty>,
 }
 
 /// How packets reach the workers.

@@ -11,6 +11,7 @@ use toml::de::DeTable;
 use crate::geo::Databases;
 
 use super::passthrough::{self, PassedHosts};
+use super::penalty;
 use super::problem::{Collector, Problem};
 use super::table::{Located, Table};
 use super::{AccessLog, Config, Control, Datapath, Edge, HostName, Log, MAX_LISTEN, MAX_WORKERS, Store};
@@ -95,8 +96,9 @@ impl Reader<'_> {
         let workers = table.integer(&mut self.problems, "workers", 1..=MAX_WORKERS);
         let workers = workers.and_then(|workers| NonZeroUsize::new(usize::try_from(workers).ok()?));
         let syn_cookies = table.boolean(&mut self.problems, "syn_cookies").unwrap_or(true);
-        table.finish(&mut self.problems, &["listen", "interface", "datapath", "syn_cookies", "workers"]);
-        Some(Edge { listen, interface, datapath: datapath?, syn_cookies, workers })
+        let penalty = penalty::penalty(&mut table, &mut self.problems);
+        table.finish(&mut self.problems, &["listen", "interface", "datapath", "syn_cookies", "workers", "penalty"]);
+        Some(Edge { listen, interface, datapath: datapath?, syn_cookies, workers, penalty })
     }
 
     fn listen(&mut self, listen: &Located<Vec<Located<String>>>) -> Vec<SocketAddr> {

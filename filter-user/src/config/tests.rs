@@ -81,7 +81,7 @@ upstream = "http://127.0.0.1:1"
         "2:11: `127.0.0.1` is no address with a port",
         "2:41: `127.0.0.1:443` stands twice",
         "3:12: `fast` is no datapath",
-        "4:1: [edge] has no key `worker`; it has `listen`, `interface`, `datapath`, `syn_cookies`, `workers`",
+        "4:1: [edge] has no key `worker`; it has `listen`, `interface`, `datapath`, `syn_cookies`, `workers`, `penalty`",
         "6:13: `directory` must be a string, not an integer",
         "10:8: api.example.org is not in the zone example.com",
         "12:15: cannot read ",
@@ -286,6 +286,37 @@ fn the_settings_of_passing_through_have_defaults_and_bounds() {
         ("check = false\ncheck_rise = 1", "11:1: `check_rise` cannot stand in this [passthrough]"),
     ] {
         let problems = read(settings).unwrap_err();
+        assert_eq!(problems.len(), 1, "{problems:#?}");
+        assert!(problems[0].starts_with(expected), "{problems:?}\n  should start with\n{expected}");
+    }
+}
+
+#[test]
+fn a_penalty_box_is_there_if_the_file_has_one() {
+    let source = |penalty: &str| {
+        format!(
+            "[edge]\nlisten = [\"[::1]:443\"]\ndatapath = \"socket\"\n{penalty}\n[[zone]]\nname = \"example.com\"\n{PASSED}"
+        )
+    };
+    let read = |penalty: &str| load(&source(penalty)).map(|config| config.edge.penalty);
+    assert_eq!(read("").unwrap(), None);
+    let small = read("[edge.penalty]\nblocked = 10").unwrap().unwrap();
+    assert_eq!((small.blocked, small.within.as_secs(), small.drop_for.as_secs()), (10, 60, 600));
+    let written =
+        "[edge.penalty]\nblocked = 100\nwithin = \"1s\"\ndrop_for = \"1day\"\nallow = [\"192.0.2.0/24\", \"::1\"]";
+    let full = read(written).unwrap().unwrap();
+    assert_eq!((full.blocked, full.within.as_secs(), full.drop_for.as_secs()), (100, 1, 86_400));
+    assert_eq!(full.allow.len(), 2);
+    for (penalty, expected) in [
+        ("[edge.penalty]", "4:1: [penalty] has no `blocked`"),
+        ("[edge.penalty]\nblocked = 0", "5:11: `blocked` must be a whole number from 1 to 100"),
+        ("[edge.penalty]\nblocked = 101", "5:11: `blocked` must be a whole number from 1 to 100"),
+        ("[edge.penalty]\nblocked = 1\nwithin = \"999ms\"", "6:10: `within` must be from 1s to 1day"),
+        ("[edge.penalty]\nblocked = 1\ndrop_for = \"2days\"", "6:12: `drop_for` must be from 1s to 1day"),
+        ("[edge.penalty]\nblocked = 1\nallow = [\"192.0.2.1/24\"]", "6:10: `192.0.2.1/24` is no network"),
+        ("[edge.penalty]\nblocked = 1\nfor = 1", "6:1: [penalty] has no key `for`"),
+    ] {
+        let problems = read(penalty).unwrap_err();
         assert_eq!(problems.len(), 1, "{problems:#?}");
         assert!(problems[0].starts_with(expected), "{problems:?}\n  should start with\n{expected}");
     }

@@ -5,7 +5,7 @@
 mod plan;
 
 use std::fmt;
-use std::net::TcpListener;
+use std::net::{IpAddr, TcpListener};
 use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use self::plan::plan;
 use crate::config::{self, Edge};
 use crate::kernel::{
     AttachedMode, Count, Flow, Group, HostCount, Kernel, KernelConfig, KernelError, KernelLog, KernelPlan,
-    Mode as XdpMode, Steering, with_causes,
+    Mode as XdpMode, Penalty, Steering, with_causes,
 };
 use crate::origins::Origins;
 use crate::snapshot::{PacketPlane, Snapshot};
@@ -71,6 +71,9 @@ impl Datapath {
         let mut notes = Vec::new();
         let steering = steer(edge, workers, &mut notes);
         let kernel = load(edge, packet_log, &plan(snapshot, &origins), &mut notes)?;
+        if kernel.is_none() && edge.penalty.is_some() {
+            notes.push("the penalty box needs XDP: nobody is dropped for being blocked".to_owned());
+        }
         let mode = kernel.as_ref().map_or(Mode::Socket, |kernel| match kernel.mode() {
             AttachedMode::Native => Mode::Native,
             AttachedMode::Generic => Mode::Generic,
@@ -131,6 +134,30 @@ impl Datapath {
     /// When the maps cannot be read or written.
     pub fn sweep(&self, idle: Duration) -> Result<usize, KernelError> {
         self.lock().map_or(Ok(0), |mut kernel| kernel.sweep(idle))
+    }
+
+    /// Drops the SYNs of an address for so long; nothing without XDP.
+    ///
+    /// # Errors
+    /// When the map cannot be written.
+    pub fn punish(&self, address: IpAddr, duration: Duration) -> Result<(), KernelError> {
+        self.lock().map_or(Ok(()), |mut kernel| kernel.punish(address, duration))
+    }
+
+    /// The addresses whose SYNs are dropped; none without XDP.
+    ///
+    /// # Errors
+    /// When the map cannot be read.
+    pub fn penalties(&self) -> Result<Vec<Penalty>, KernelError> {
+        self.lock().map_or_else(|| Ok(Vec::new()), |kernel| kernel.penalties())
+    }
+
+    /// Serves an address again; false if it was not dropped.
+    ///
+    /// # Errors
+    /// When the map cannot be written.
+    pub fn pardon(&self, address: IpAddr) -> Result<bool, KernelError> {
+        self.lock().map_or(Ok(false), |mut kernel| kernel.pardon(address))
     }
 
     /// The XDP program's debug lines, for whoever is the first to ask.

@@ -14,6 +14,7 @@ use super::relay::Relays;
 use super::upstream::Upstreams;
 use crate::geo::Databases;
 use crate::origins::Origins;
+use crate::penalty::Offences;
 use crate::pki::ChainCache;
 use crate::revocation::RevocationReader;
 use crate::snapshot::Snapshot;
@@ -39,6 +40,8 @@ pub(super) struct Context {
     pub(super) origins: Arc<Origins>,
     /// How long nothing may move on one.
     pub(super) relay_idle_timeout: Duration,
+    /// Where blocked addresses are reported.
+    pub(super) offences: Offences,
     /// What this worker counts.
     pub(super) counters: Arc<Counters>,
     /// Where requests are written down.

@@ -86,7 +86,8 @@ async fn a_fence_asks_every_worker_though_one_has_ended() {
     let counters = alive.worker.counters().clone();
     // A snapshot that nobody waits for: a fence that comes after it in the worker's queue returns after it too.
     let mut publishing = Box::pin(alive.worker.publish(Arc::new(snapshot)));
-    assert!(std::future::poll_fn(|context| Poll::Ready(publishing.as_mut().poll(context).is_pending())).await);
+    // Begun, whether or not the worker is as quick.
+    let _ = std::future::poll_fn(|context| Poll::Ready(publishing.as_mut().poll(context))).await;
     drop(publishing);
     let publisher = Publisher::new(vec![dead.worker, alive.worker], datapath);
     assert_eq!(publisher.fence().await.unwrap_err().to_string(), "worker 0 has ended");

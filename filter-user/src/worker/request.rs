@@ -77,6 +77,9 @@ pub(super) async fn serve(context: &Context, session: &Session, request: Request
         Err(Rejected::Custom(custom)) => (respond::custom(&custom, &ticket), Reason::Blocked),
     };
     context.counters.count(reason);
+    if reason == Reason::Blocked {
+        context.offences.report(session.client.ip());
+    }
     if let Some((method, path)) = noted {
         let certificate = findings.certificate();
         context.access.write(AccessRecord {

@@ -1,7 +1,7 @@
 //! Behaviour of a worker: real sockets, real TLS, a real upstream, all on loopback.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio_rustls::TlsConnector;
 
 use super::{Spawn, Worker, bind_listener};
@@ -23,6 +23,7 @@ use crate::config::Config;
 use crate::datapath::Datapath;
 use crate::fixtures::{add_authority, config, host, managed_authority, rule, state};
 use crate::model::{CertificateRecord, State, SubjectParts, Timestamp};
+use crate::penalty::Offences;
 use crate::pki::{CertificateRequest, ManagedAuthority, Validity};
 use crate::revocation::RevocationSet;
 use crate::snapshot::{Publisher, compile};
@@ -42,6 +43,8 @@ pub(super) struct Fixture {
     revocations: RevocationSet,
     generation: u64,
     pub(super) drain: watch::Sender<bool>,
+    /// Addresses that were blocked.
+    reported: mpsc::Receiver<IpAddr>,
 }
 
 /// A client certificate with its key.
@@ -79,6 +82,7 @@ impl Fixture {
         let listener = bind_listener("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.local_addr().unwrap();
         let (drain, draining) = watch::channel(false);
+        let (offences, reported) = Offences::queue();
         let (worker, _thread) = Worker::spawn(Spawn {
             index: 0,
             cpu: None,
@@ -88,11 +92,12 @@ impl Fixture {
             geo: Arc::default(),
             origins: Arc::default(),
             relay_idle_timeout: Duration::from_secs(60),
+            offences,
             access: AccessLog::off(),
             draining,
         })
         .unwrap();
-        Self { worker, address, config, state, authority, revocations, generation: 1, drain }
+        Self { worker, address, config, state, authority, revocations, generation: 1, drain, reported }
     }
 
     /// Lets the worker end.
@@ -170,6 +175,18 @@ async fn only_a_verified_certificate_gets_past_the_rule() {
         assert_eq!(status, expected);
     }
     assert_eq!((fixture.counted(Reason::Blocked).await, fixture.counted(Reason::Proxied).await), (2, 1));
+}
+
+#[tokio::test]
+async fn the_address_of_every_blocked_request_is_reported() {
+    let mut fixture = Fixture::new(&["http.request.uri.path == \"/\" and http.host == \"api.example.com\""]).await;
+    let mut client = fixture.connect(HOST, None).await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(client.get(HOST).await.0, StatusCode::FORBIDDEN);
+        assert_eq!(fixture.reported.recv().await, Some(IpAddr::from([127, 0, 0, 1])));
+    }
+    assert_eq!(client.get("www.example.com").await.0, StatusCode::MISDIRECTED_REQUEST);
+    assert!(fixture.reported.try_recv().is_err(), "what no rule blocks");
 }
 
 #[tokio::test]

@@ -23,6 +23,7 @@ use super::relay::RelayReport;
 use super::upstream::Upstreams;
 use crate::geo::Databases;
 use crate::origins::Origins;
+use crate::penalty::Offences;
 use crate::pki::ChainCache;
 use crate::revocation::RevocationReader;
 use crate::snapshot::Snapshot;
@@ -57,6 +58,8 @@ pub struct Spawn {
     pub origins: Arc<Origins>,
     /// How long nothing may move on a connection that is passed on.
     pub relay_idle_timeout: Duration,
+    /// Where blocked addresses are reported.
+    pub offences: Offences,
     /// The access log.
     pub access: AccessLog,
     /// Becomes true when the worker is to finish what it serves and end.
@@ -173,8 +176,19 @@ impl Worker {
 }
 
 async fn run(spawn: Spawn, counters: Arc<Counters>, mut commands: mpsc::UnboundedReceiver<Command>) {
-    let Spawn { index, cpu, listeners, snapshot, revocations, geo, origins, relay_idle_timeout, access, mut draining } =
-        spawn;
+    let Spawn {
+        index,
+        cpu,
+        listeners,
+        snapshot,
+        revocations,
+        geo,
+        origins,
+        relay_idle_timeout,
+        offences,
+        access,
+        mut draining,
+    } = spawn;
     if let Some(cpu) = cpu
         && let Err(error) = pin_to(cpu)
     {
@@ -191,6 +205,7 @@ async fn run(spawn: Spawn, counters: Arc<Counters>, mut commands: mpsc::Unbounde
         relays: Rc::default(),
         origins,
         relay_idle_timeout,
+        offences,
         counters,
         access,
         rays: RayIds::new(),

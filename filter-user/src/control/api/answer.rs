@@ -110,6 +110,7 @@ impl From<ControlError> for ApiError {
             | ControlError::NoAuthority
             | ControlError::AuthorityKey(_)
             | ControlError::Publish { .. }
+            | ControlError::Kernel(_)
             | ControlError::Interrupted => (StatusCode::INTERNAL_SERVER_ERROR, code::INTERNAL),
         };
         if status.is_server_error() {

@@ -5,6 +5,7 @@ mod certificates;
 pub mod dto;
 mod explain;
 mod passed;
+mod penalties;
 mod rules;
 mod status;
 mod zones;
@@ -17,6 +18,7 @@ use axum::routing::{delete, get, post};
 
 use self::answer::ApiError;
 pub use self::passed::{OriginHealth, PassedHost, PassedOn, PassedThrough};
+pub use self::penalties::Penalty;
 use super::Control;
 
 /// Most bytes of a request body.
@@ -27,6 +29,8 @@ pub fn router(control: Arc<Control>) -> Router {
     Router::new()
         .route("/api/v1/status", get(status::show))
         .route("/api/v1/flows", get(passed::flows))
+        .route("/api/v1/penalties", get(penalties::list))
+        .route("/api/v1/penalties/{address}", delete(penalties::pardon))
         .route("/metrics", get(passed::metrics))
         .route("/api/v1/zones", get(zones::list))
         .route("/api/v1/zones/{zone}/ca", get(zones::authority))

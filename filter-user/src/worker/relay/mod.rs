@@ -50,6 +50,7 @@ impl Transport for TcpStream {
 pub(super) async fn relay<S: Transport>(context: &Context, client: S, relay: &Relay, received: &[u8]) -> Reason {
     client.reset_at_end(true);
     if relay.passthrough.blocked.contains(relay.client.ip()) {
+        context.offences.report(relay.client.ip());
         return Reason::Blocked;
     }
     tokio::select! {

@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use crate::config::{Config, Host};
 use crate::fixtures::{also_passed, config, host, passed, rule, state};
 use crate::origins::Origins;
+use crate::penalty::Offences;
 use crate::revocation::RevocationSet;
 use crate::snapshot::compile;
 use crate::telemetry::{AccessLog, Reason};
@@ -48,6 +49,7 @@ impl Fixture {
             geo: Arc::default(),
             origins: Origins::of(&config),
             relay_idle_timeout,
+            offences: Offences::default(),
             access: AccessLog::off(),
             draining,
         })
