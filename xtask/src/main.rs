@@ -7,9 +7,11 @@ mod demo;
 mod lab;
 mod lint;
 mod miri;
+mod report;
 mod run;
 mod setup;
 mod test;
+mod vm;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -32,6 +34,8 @@ enum Verb {
     Demo(demo::Args),
     /// Run every test: unit, packet tables, lab.
     Test(test::Args),
+    /// Run the privileged tests on other kernels, in virtual machines.
+    Vm(vm::Args),
     /// Measure: all suites of `bench`, or those whose names begin with the given word.
     Bench(bench::Args),
     /// Run the tests of the rule language under miri.
@@ -46,6 +50,7 @@ fn main() -> Result<()> {
         Verb::Build(args) => build::run(&args),
         Verb::Demo(args) => demo::run(&args),
         Verb::Test(args) => test::run(&args),
+        Verb::Vm(args) => vm::run(&args),
         Verb::Bench(args) => bench::run(&args),
         Verb::Miri => miri::run(),
         Verb::Lint(args) => lint::run(&args),

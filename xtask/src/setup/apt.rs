@@ -38,7 +38,7 @@ pub(crate) fn unpack(packages: &[&str], root: &Path) -> Result<()> {
     std::fs::remove_dir_all(&downloads).with_context(|| format!("cannot remove {}", downloads.display()))
 }
 
-fn require() -> Result<()> {
+pub(super) fn require() -> Result<()> {
     match find("apt-get").is_some() && find("dpkg").is_some() {
         true => Ok(()),
         false => bail!("this system has no apt, so packages must be installed by hand"),

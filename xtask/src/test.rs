@@ -1,7 +1,5 @@
 //! `cargo xtask test`: every test there is, and a summary that says what ran, what failed and what could not run.
 
-mod report;
-
 use std::env::consts::ARCH;
 use std::io::{BufRead, BufReader};
 use std::process::Command;
@@ -13,9 +11,9 @@ use crate::build::{self, Artifacts, Profile};
 use crate::lab;
 use crate::lint;
 use crate::miri;
+use crate::report::Report;
 use crate::run::say;
 use crate::setup;
-use report::Report;
 
 /// Tests that need root and the built daemon, in the order they run: the cheap ones first.
 const LAB_SUITES: [&str; 3] = ["packets", "end_to_end", "traps"];
