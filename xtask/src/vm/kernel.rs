@@ -1,7 +1,7 @@
 //! Kernels to test on: those of Debian's releases, unpacked into the tool cache.
 
 use std::{
-    fs,
+    fmt, fs,
     path::{Path, PathBuf},
     str::FromStr,
 };
@@ -22,11 +22,17 @@ pub(crate) struct Release {
 }
 
 /// The oldest kernel that is supported, the one of Debian's stable release, and the newest there is.
-pub(crate) const RELEASES: [Release; 3] = [
-    Release { name: "6.1", debian: "bookworm" },
-    Release { name: "6.12", debian: "trixie" },
-    Release { name: "sid", debian: "sid" },
-];
+pub(crate) const RELEASES: [Release; 3] =
+    [OLDEST, Release { name: "6.12", debian: "trixie" }, Release { name: "sid", debian: "sid" }];
+
+/// The oldest kernel that is supported.
+pub(crate) const OLDEST: Release = Release { name: "6.1", debian: "bookworm" };
+
+impl fmt::Display for Release {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
 
 impl FromStr for Release {
     type Err = String;

@@ -27,6 +27,7 @@ use crate::{
 use console::{Ending, Line};
 use counts::{Counts, Table};
 use initramfs::Initramfs;
+pub(crate) use kernel::OLDEST;
 use kernel::{Kernel, RELEASES, Release};
 use qemu::{Accelerator, Guest};
 
