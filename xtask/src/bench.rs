@@ -1,11 +1,19 @@
 //! `cargo xtask bench`: measures. What it prints informs; no test depends on it.
 
+use std::env::consts::ARCH;
 use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Result, bail};
 
+use crate::build::{self, Profile};
+use crate::lab;
 use crate::lint;
 use crate::run::{loudly, say, workspace_root};
+use crate::setup;
+
+/// Suites whose names begin with this run the real daemon, and its peers, in a lab.
+const LAB: &str = "xdp";
 
 /// Options of the verb.
 #[derive(clap::Args)]
@@ -27,7 +35,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     for suite in chosen {
         say(format_args!("bench {suite}"));
-        let mut cargo = lint::cargo("bench");
+        let mut cargo = if suite.starts_with(LAB) { in_lab()? } else { lint::cargo("bench") };
         cargo.args(["--package", "filter-bench", "--bench", suite]);
         if !args.arguments.is_empty() {
             cargo.arg("--").args(&args.arguments);
@@ -37,12 +45,28 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// Names of the suites: one a file.
+/// A `cargo bench` that finds the daemon, as it would be installed, the programs of the lab and the peers, and runs as root.
+fn in_lab() -> Result<Command> {
+    let artifacts = build::build(Profile::Release)?;
+    let peers = setup::peers::ensure()?;
+    let mut cargo = artifacts.cargo("bench");
+    cargo.envs(lab::environment(&artifacts)?);
+    cargo.env("MTLS_FILTER_BENCH_STREAM_MODULE", peers.stream_module).env("MTLS_FILTER_BENCH_HAPROXY", peers.haproxy);
+    if let Some(libraries) = peers.libraries {
+        cargo.env("MTLS_FILTER_BENCH_HAPROXY_LIBRARIES", libraries);
+    }
+    if let Some(runner) = lab::runner()? {
+        cargo.env(format!("CARGO_TARGET_{}_UNKNOWN_LINUX_GNU_RUNNER", ARCH.to_uppercase()), runner);
+    }
+    Ok(cargo)
+}
+
+/// Names of the suites: one a file, or a folder with a `main.rs`.
 fn suites(directory: &Path) -> Result<Vec<String>> {
     let mut suites = Vec::new();
     for entry in std::fs::read_dir(directory)? {
         let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "rs") {
+        if path.extension().is_some_and(|extension| extension == "rs") || path.join("main.rs").is_file() {
             suites.extend(path.file_stem().map(|stem| stem.to_string_lossy().into_owned()));
         }
     }

@@ -8,6 +8,7 @@ pub(crate) mod archive;
 pub(crate) mod host;
 pub(crate) mod lab;
 mod linker;
+pub(crate) mod peers;
 mod toolchain;
 
 use anyhow::Result;
