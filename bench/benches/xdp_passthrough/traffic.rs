@@ -19,8 +19,6 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, crypto::aws_lc_rs};
 pub(super) const SHORT: u64 = 200;
 /// Bytes of a download.
 pub(super) const LONG: u64 = 200 << 20;
-/// The origin answers with [`LONG`] bytes on this port, and with [`SHORT`] on the other.
-const LONG_PORT_OFFSET: u16 = 1;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A ClientHello for `name`, as rustls writes it. With X25519 alone it fits into a segment; with a post-quantum key share it takes two.
@@ -40,19 +38,15 @@ pub(super) fn client_hello(name: &'static str, post_quantum: bool) -> Result<Vec
     Ok(hello)
 }
 
-/// Starts an origin for short connections at `address`, and one for downloads at the next port. They serve until the process ends.
-pub(super) fn start_origin(namespace: &Namespace, address: SocketAddr) -> Result<()> {
-    let mut download = address;
-    download.set_port(address.port() + LONG_PORT_OFFSET);
-    for (address, answer) in [(address, SHORT), (download, LONG)] {
-        let listener = namespace.enter(|| Ok(TcpListener::bind(address)?))?;
-        drop(thread::spawn(move || {
-            for stream in listener.incoming().map_while(Result::ok) {
-                // A client that went away is its own affair.
-                let _ = serve(stream, answer);
-            }
-        }));
-    }
+/// Starts an origin that answers each hello with so many bytes. It serves until the process ends.
+pub(super) fn start_origin(namespace: &Namespace, address: SocketAddr, answer: u64) -> Result<()> {
+    let listener = namespace.enter(|| Ok(TcpListener::bind(address)?))?;
+    drop(thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            // A client that went away is its own affair.
+            let _ = serve(stream, answer);
+        }
+    }));
     Ok(())
 }
 
@@ -109,11 +103,7 @@ pub(super) fn connections(
         });
         Ok(())
     })?;
-    Ok(Made {
-        good: good.into_inner(),
-        failed: failed.into_inner(),
-        seconds: start.elapsed().as_secs_f64(),
-    })
+    Ok(Made { good: good.into_inner(), failed: failed.into_inner(), seconds: start.elapsed().as_secs_f64() })
 }
 
 /// Downloads once, and returns how long it took.
