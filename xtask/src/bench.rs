@@ -1,11 +1,9 @@
 //! `cargo xtask bench`: measures. What it prints informs; no test depends on it.
 
-use std::path::Path;
-
 use anyhow::{Result, bail};
 
 use crate::lint;
-use crate::run::{loudly, say, workspace_root};
+use crate::run::{loudly, names_of_sources, say, workspace_root};
 
 /// Options of the verb.
 #[derive(clap::Args)]
@@ -19,7 +17,7 @@ pub(crate) struct Args {
 
 /// The verb.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let all = suites(&workspace_root().join("bench/benches"))?;
+    let all = names_of_sources(&workspace_root().join("bench/benches"))?;
     let wanted = args.suite.as_deref().unwrap_or_default();
     let chosen: Vec<_> = all.iter().filter(|suite| suite.starts_with(wanted)).collect();
     if chosen.is_empty() {
@@ -35,17 +33,4 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         loudly(&mut cargo)?;
     }
     Ok(())
-}
-
-/// Names of the suites: one a file.
-fn suites(directory: &Path) -> Result<Vec<String>> {
-    let mut suites = Vec::new();
-    for entry in std::fs::read_dir(directory)? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "rs") {
-            suites.extend(path.file_stem().map(|stem| stem.to_string_lossy().into_owned()));
-        }
-    }
-    suites.sort();
-    Ok(suites)
 }
