@@ -1,7 +1,6 @@
 //! `cargo xtask bench`: measures. What it prints informs; no test depends on it.
 
 use std::env::consts::ARCH;
-use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Result, bail};
@@ -9,7 +8,7 @@ use anyhow::{Result, bail};
 use crate::build::{self, Profile};
 use crate::lab;
 use crate::lint;
-use crate::run::{loudly, say, workspace_root};
+use crate::run::{loudly, names_of_sources, say, workspace_root};
 use crate::setup;
 
 /// Suites whose names begin with this run the real daemon, and its peers, in a lab.
@@ -27,7 +26,7 @@ pub(crate) struct Args {
 
 /// The verb.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let all = suites(&workspace_root().join("bench/benches"))?;
+    let all = names_of_sources(&workspace_root().join("bench/benches"))?;
     let wanted = args.suite.as_deref().unwrap_or_default();
     let chosen: Vec<_> = all.iter().filter(|suite| suite.starts_with(wanted)).collect();
     if chosen.is_empty() {
@@ -59,17 +58,4 @@ fn in_lab() -> Result<Command> {
         cargo.env(format!("CARGO_TARGET_{}_UNKNOWN_LINUX_GNU_RUNNER", ARCH.to_uppercase()), runner);
     }
     Ok(cargo)
-}
-
-/// Names of the suites: one a file, or a folder with a `main.rs`.
-fn suites(directory: &Path) -> Result<Vec<String>> {
-    let mut suites = Vec::new();
-    for entry in std::fs::read_dir(directory)? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "rs") || path.join("main.rs").is_file() {
-            suites.extend(path.file_stem().map(|stem| stem.to_string_lossy().into_owned()));
-        }
-    }
-    suites.sort();
-    Ok(suites)
 }

@@ -4,6 +4,7 @@
 mod bench;
 mod build;
 mod demo;
+mod fuzz;
 mod lab;
 mod lint;
 mod miri;
@@ -38,6 +39,8 @@ enum Verb {
     Vm(vm::Args),
     /// Measure: all suites of `bench`, or those whose names begin with the given word.
     Bench(bench::Args),
+    /// Fuzz the targets in `fuzz/`, each for a while.
+    Fuzz(fuzz::Args),
     /// Run the tests of the rule language under miri.
     Miri,
     /// Check formatting, clippy, rustdoc and dependencies.
@@ -52,6 +55,7 @@ fn main() -> Result<()> {
         Verb::Test(args) => test::run(&args),
         Verb::Vm(args) => vm::run(&args),
         Verb::Bench(args) => bench::run(&args),
+        Verb::Fuzz(args) => fuzz::run(&args),
         Verb::Miri => miri::run(),
         Verb::Lint(args) => lint::run(&args),
     }
