@@ -56,7 +56,7 @@ pub(crate) fn config(hosts: Vec<Host>) -> Config {
             workers: None,
             penalty: None,
         },
-        control: Control { socket: "unused".into() },
+        control: Control { socket: "unused".into(), admin: None },
         store: Store { directory: "unused".into(), master_key: "unused".into() },
         log: Log { access: AccessLog::Off, packets: 0 },
         geo: Arc::default(),
@@ -88,6 +88,7 @@ pub(crate) fn rule(expression: &str) -> Change {
         enabled: true,
         created: now,
         modified: now,
+        legacy: None,
     };
     Change::AddRule { zone: ZoneId::of_name(ZONE), rule, position: Position::Last }
 }

@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::client::Client;
 use super::{RemoteArgs, print};
-use crate::control::api::PassedOn;
+use crate::control::api::dto::PassedOn;
 
 /// Lists the connections that are passed on unopened.
 #[derive(Debug, Args)]

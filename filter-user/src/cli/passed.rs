@@ -1,7 +1,7 @@
 //! What `mtls-filter status` says of hosts that are passed through.
 
 use super::print;
-use crate::control::api::PassedThrough;
+use crate::control::api::dto::PassedThrough;
 
 /// Prints the hosts and their origins, if there are any.
 pub(super) fn show(passed: &PassedThrough) -> anyhow::Result<()> {

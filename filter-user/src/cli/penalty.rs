@@ -6,7 +6,7 @@ use clap::Subcommand;
 
 use super::client::Client;
 use super::{RemoteArgs, print};
-use crate::control::api::Penalty;
+use crate::control::api::dto::Penalty;
 
 /// Addresses that XDP drops for what they did before.
 #[derive(Debug, Subcommand)]

@@ -11,7 +11,7 @@ use rustls::{ServerConfig, version};
 use thiserror::Error;
 
 use super::reach::{Reach, ZoneReach};
-use super::{HostPolicy, Passthrough, Snapshot, Termination, ZonePolicy};
+use super::{HostPolicy, Passthrough, Snapshot, Termination, ZonePolicy, lists};
 use crate::config::{Config, Host, Zone};
 use crate::model::{AuthorityId, RuleAction, RuleRecord, State, ZoneId};
 use crate::pki::{Authority, OptionalClientAuth, TrustAnchors};
@@ -36,6 +36,14 @@ pub enum CompileError {
         rule: String,
         /// What is wrong.
         error: ActionError,
+    },
+    /// A list cannot be used by rules.
+    #[error("list ${list} cannot be used: {message}")]
+    List {
+        /// Its name.
+        list: String,
+        /// What is wrong.
+        message: String,
     },
     /// A CA of a zone is no CA certificate.
     #[error("authority {authority} of {zone} cannot be used: {message}")]
@@ -85,12 +93,13 @@ pub fn compile(
     previous: Option<&Snapshot>,
 ) -> Result<Snapshot, CompileError> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let lists = lists::lists(state)?;
     let mut zones = Vec::with_capacity(config.zones.len());
     let mut hosts = HashMap::new();
     let names: HashSet<&str> = config.hosts().map(|(_, host)| host.name.as_str()).collect();
     for (position, zone) in config.zones.iter().enumerate() {
         let id = ZoneId::of_name(zone.name.as_str());
-        let rules = rules(zone, id, state)?;
+        let rules = rules(zone, id, state, &lists)?;
         let mut reach = ZoneReach::new(&rules);
         for host in &zone.hosts {
             let passthrough = passthrough(zone, host, &mut reach, &names)?;
@@ -112,11 +121,10 @@ pub fn is_mtls(host: &Host, zone: ZoneId, state: &State) -> bool {
     host.termination.is_some() && (host.mtls || is_named())
 }
 
-fn rules(zone: &Zone, id: ZoneId, state: &State) -> Result<RuleSet, CompileError> {
+fn rules(zone: &Zone, id: ZoneId, state: &State, lists: &Lists) -> Result<RuleSet, CompileError> {
     let records = state.ruleset(id).map(|ruleset| ruleset.rules.as_slice()).unwrap_or_default();
     let specs = records.iter().map(|record| rule_spec(zone, record)).collect::<Result<_, _>>()?;
-    RuleSet::compile(specs, &Lists::default())
-        .map_err(|problems| CompileError::Rules { zone: zone.name.to_string(), problems })
+    RuleSet::compile(specs, lists).map_err(|problems| CompileError::Rules { zone: zone.name.to_string(), problems })
 }
 
 fn rule_spec(zone: &Zone, record: &RuleRecord) -> Result<RuleSpec, CompileError> {

@@ -5,6 +5,7 @@
 
 mod compile;
 mod deny;
+mod lists;
 mod publish;
 mod reach;
 #[cfg(test)]

@@ -1,0 +1,126 @@
+//! `cargo xtask test`: every test there is, and a summary that says what ran, what failed and what could not run.
+
+use std::env::consts::ARCH;
+use std::io::{BufRead, BufReader};
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+
+use crate::build::{self, Artifacts, Profile};
+use crate::lab;
+use crate::lint;
+use crate::miri;
+use crate::report::Report;
+use crate::run::say;
+use crate::setup;
+use crate::vm;
+
+/// Tests that need root and the built daemon, in the order they run: the cheap ones first.
+const LAB_SUITES: [&str; 3] = ["packets", "end_to_end", "traps"];
+
+/// Tests of a lab wait more than they compute, so more of them run at a time than there are CPUs.
+const LAB_THREADS: &str = "4";
+
+/// Options of the verb.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Only what needs neither root nor the BPF toolchain.
+    #[arg(long)]
+    quick: bool,
+    /// Only tests whose name contains this.
+    filter: Option<String>,
+}
+
+/// The verb.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let start = Instant::now();
+    let mut report = Report::default();
+    if args.quick {
+        test(&mut lint::cargo("test"), args, &mut report, "unit")?;
+        report.note(format!("not run, because of --quick: {}", LAB_SUITES.join(", ")));
+    } else {
+        let artifacts = build::build(Profile::Dev)?;
+        test(&mut artifacts.cargo("test"), args, &mut report, "unit")?;
+        lab_suites(&artifacts, args, &mut report)?;
+        if args.filter.is_none() {
+            oldest_kernel(&artifacts, &mut report)?;
+        }
+    }
+    report.note(match miri::ready() {
+        Ok(()) => "not run, because it takes long: `cargo xtask miri`".to_owned(),
+        Err(reason) => format!("not run: `cargo xtask miri`: {reason}"),
+    });
+    println!("\n{report}");
+    println!("after {:.0} s", start.elapsed().as_secs_f64());
+    println!("{}", report.verdict());
+    if report.failed() > 0 {
+        // Not an error: the verdict stays the last line.
+        std::process::exit(1);
+    }
+    Ok(())
+}
+
+/// Runs what needs a lab; each suite that cannot run counts as a failure with its reason.
+fn lab_suites(artifacts: &Artifacts, args: &Args, report: &mut Report) -> Result<()> {
+    for problem in setup::host::check() {
+        report.note(format!("this host: {problem}"));
+    }
+    let ready = lab::runner().and_then(|runner| Ok((runner, lab::environment(artifacts)?)));
+    let (runner, environment) = match ready {
+        Ok(ready) => ready,
+        Err(error) => {
+            for suite in LAB_SUITES {
+                report.could_not_run(suite, &format!("{error:#}"));
+            }
+            return Ok(());
+        }
+    };
+    for suite in LAB_SUITES {
+        // The same packages as for the unit tests, so that nothing is built twice with other features.
+        let mut cargo = artifacts.cargo("test");
+        cargo.args(["--features", "filter-tests/lab", "--test", suite]).envs(environment.iter().cloned());
+        if let Some(runner) = runner {
+            cargo.env(format!("CARGO_TARGET_{}_UNKNOWN_LINUX_GNU_RUNNER", ARCH.to_uppercase()), runner);
+        }
+        cargo.env("RUST_TEST_THREADS", LAB_THREADS);
+        test(&mut cargo, args, report, suite)?;
+    }
+    Ok(())
+}
+
+/// Runs the packet tables on the oldest kernel that is supported, and guests that fail on purpose. The lab takes too long on emulated CPUs
+/// for every run.
+fn oldest_kernel(artifacts: &Artifacts, report: &mut Report) -> Result<()> {
+    let machine = vm::Machine::prepare(artifacts, &["packets"], None);
+    let boot = match machine.and_then(|machine| machine.boot(vm::OLDEST, false)) {
+        Ok(boot) => boot,
+        Err(error) => {
+            report.note(format!("not run: the packet tables on Linux {}: {error:#}", vm::OLDEST));
+            return Ok(());
+        }
+    };
+    boot.fail_on_purpose(report)?;
+    boot.test(false, report)?;
+    report.note("not run, because it takes long: `cargo xtask vm`, the lab and the other kernels".to_owned());
+    Ok(())
+}
+
+/// Runs `cargo test`, shows what it prints, and notes it in the report.
+fn test(cargo: &mut Command, args: &Args, report: &mut Report, what: &str) -> Result<()> {
+    say(format_args!("{what} tests"));
+    cargo.arg("--no-fail-fast").args(&args.filter);
+    // One pipe for both outputs keeps their order: cargo names a suite on one, the suite reports on the other.
+    let (reader, writer) = std::io::pipe()?;
+    let mut child = cargo.stdout(writer.try_clone()?).stderr(writer).spawn().context("cannot start cargo")?;
+    // The command holds the writing end as well; the pipe ends when the last one is gone.
+    cargo.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+    let mut run = report.begin(what);
+    for line in BufReader::new(reader).lines() {
+        let line = line?;
+        println!("{line}");
+        run.line(&line);
+    }
+    run.end(child.wait()?.success());
+    Ok(())
+}
