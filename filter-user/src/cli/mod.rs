@@ -14,6 +14,7 @@ mod rule;
 mod run;
 mod status;
 mod token;
+mod top;
 
 pub use print::Closed;
 
@@ -44,6 +45,8 @@ enum Command {
     Status(RemoteArgs),
     /// Lists the connections that are passed on unopened.
     Flows(flows::FlowsArgs),
+    /// Shows what happens now, by host and by reason, until `q` is pressed.
+    Top(top::TopArgs),
     /// Addresses that XDP drops for what they did before.
     #[command(subcommand)]
     Penalty(penalty::PenaltyCommand),
@@ -135,6 +138,7 @@ impl Cli {
             Command::Check(args) => check::check(&args),
             Command::Status(args) => remote(status::status(&args)),
             Command::Flows(args) => remote(args.execute()),
+            Command::Top(args) => remote(args.execute()),
             Command::Penalty(command) => remote(command.execute()),
             Command::Ca(command) => remote(command.execute()),
             Command::Cert(command) => remote(command.execute()),

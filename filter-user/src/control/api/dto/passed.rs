@@ -27,7 +27,7 @@ pub struct PassedOn {
 }
 
 /// A host that is passed through while no rule can do anything to a request for it.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 pub struct PassedHost {
     /// Its name in the configuration.
     pub host: String,
