@@ -76,7 +76,7 @@ pub fn compile(
     previous: Option<&Snapshot>,
 ) -> Result<Snapshot, CompileError> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let lists = lists::lists(state)?;
+    let lists = lists::lists(config, state)?;
     let mut zones = Vec::with_capacity(config.zones.len());
     let mut hosts = HashMap::new();
     for (position, zone) in config.zones.iter().enumerate() {
