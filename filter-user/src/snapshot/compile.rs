@@ -11,10 +11,10 @@ use rustls::{ServerConfig, version};
 use thiserror::Error;
 
 use super::reach::{Reach, ZoneReach};
-use super::{HostPolicy, Passthrough, Snapshot, Termination, ZonePolicy, lists};
+use super::{HostPolicy, Passthrough, Snapshot, Termination, ZonePolicy, lists, trust};
 use crate::config::{Config, Host, Zone};
 use crate::model::{AuthorityId, RuleAction, RuleRecord, State, ZoneId};
-use crate::pki::{Authority, OptionalClientAuth, TrustAnchors};
+use crate::pki::{OptionalClientAuth, TrustAnchors};
 
 /// Why a desired state cannot be put in force. Nothing was changed.
 #[derive(Debug, Error)]
@@ -93,7 +93,7 @@ pub fn compile(
     previous: Option<&Snapshot>,
 ) -> Result<Snapshot, CompileError> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let lists = lists::lists(state)?;
+    let lists = lists::lists(config, state)?;
     let mut zones = Vec::with_capacity(config.zones.len());
     let mut hosts = HashMap::new();
     let names: HashSet<&str> = config.hosts().map(|(_, host)| host.name.as_str()).collect();
@@ -110,15 +110,6 @@ pub fn compile(
         zones.push(ZonePolicy { id, name: zone.name.as_str().into(), rules });
     }
     Ok(Snapshot { generation, zones, hosts })
-}
-
-/// Whether clients of `host` are asked for a certificate: by the configuration, or by an association with the zone's managed CA. Never
-/// where no worker can terminate TLS.
-pub fn is_mtls(host: &Host, zone: ZoneId, state: &State) -> bool {
-    let associated = state.association(zone, None);
-    let is_named =
-        || associated.is_some_and(|association| association.hostnames.iter().any(|name| name == host.name.as_str()));
-    host.termination.is_some() && (host.mtls || is_named())
 }
 
 fn rules(zone: &Zone, id: ZoneId, state: &State, lists: &Lists) -> Result<RuleSet, CompileError> {
@@ -178,7 +169,7 @@ fn termination(
     previous: Option<&Snapshot>,
 ) -> Result<Option<Arc<Termination>>, CompileError> {
     let Some(wanted) = &host.termination else { return Ok(None) };
-    let authorities = if is_mtls(host, id, state) { authorities(zone, id, state)? } else { Vec::new() };
+    let authorities = trust::authorities(host, zone, id, state)?;
     let ids: Box<[AuthorityId]> = authorities.iter().map(|authority| authority.id()).collect();
     let same = previous
         .and_then(|previous| previous.hosts.get(host.name.as_str())?.termination.as_ref())
@@ -200,21 +191,6 @@ fn termination(
         upstream: wanted.upstream.clone(),
         forward_client_cert: wanted.forward_client_cert,
     })))
-}
-
-/// The CAs that count on the mTLS hosts of a zone.
-fn authorities(zone: &Zone, id: ZoneId, state: &State) -> Result<Vec<Arc<Authority>>, CompileError> {
-    let records = state.managed_authorities(id);
-    let parsed = records.map(|record| {
-        let authority =
-            Authority::from_der(record.id, record.zone, record.name.as_str(), &record.certificate, record.created);
-        authority.map(Arc::new).map_err(|error| CompileError::Authority {
-            zone: zone.name.to_string(),
-            authority: record.id,
-            message: error.to_string(),
-        })
-    });
-    parsed.collect()
 }
 
 /// TLS of one host.

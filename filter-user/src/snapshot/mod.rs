@@ -10,6 +10,7 @@ mod publish;
 mod reach;
 #[cfg(test)]
 mod tests;
+mod trust;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -19,8 +20,9 @@ use filter_rules::{NetworkSet, RuleSet};
 use rustls::ServerConfig;
 use rustls::sign::CertifiedKey;
 
-pub use compile::{CompileError, compile, is_mtls};
+pub use compile::{CompileError, compile};
 pub use publish::{PacketPlane, PublishError, Publisher};
+pub use trust::is_mtls;
 
 use crate::config::Upstream;
 use crate::model::{AuthorityId, ZoneId};

@@ -64,13 +64,9 @@ fn ends(key: KeyEvent) -> bool {
 
 fn draw(frame: &mut Frame<'_>, rates: &Rates) {
     let reasons = u16::try_from(rates.reasons.len()).unwrap_or(u16::MAX).saturating_add(3);
-    let [summary, hosts, reasons, keys] = Layout::vertical([
-        Constraint::Length(1),
-        Constraint::Fill(1),
-        Constraint::Max(reasons),
-        Constraint::Length(1),
-    ])
-    .areas(frame.area());
+    let [summary, hosts, reasons, keys] =
+        Layout::vertical([Constraint::Length(1), Constraint::Fill(1), Constraint::Max(reasons), Constraint::Length(1)])
+            .areas(frame.area());
     frame.render_widget(Line::from(rates.summary.as_str()).bold(), summary);
     let rows = rates.hosts.iter().map(HostRate::cells).map(Row::new);
     frame.render_widget(table(" hosts that are passed through ", HOST_HEADINGS, rows), hosts);
@@ -80,18 +76,12 @@ fn draw(frame: &mut Frame<'_>, rates: &Rates) {
 }
 
 /// A table in which the names get the room that is left.
-fn table<'a, const N: usize>(
-    title: &'a str,
-    headings: [&'a str; N],
-    rows: impl Iterator<Item = Row<'a>>,
-) -> Table<'a> {
+fn table<'a, const N: usize>(title: &'a str, headings: [&'a str; N], rows: impl Iterator<Item = Row<'a>>) -> Table<'a> {
     let widths = headings.map(|heading| match heading {
         "HOST" | "REASON" => Constraint::Fill(1),
         _ => Constraint::Length(15),
     });
-    Table::new(rows, widths)
-        .header(Row::new(headings).style(Style::new().bold()))
-        .block(Block::bordered().title(title))
+    Table::new(rows, widths).header(Row::new(headings).style(Style::new().bold())).block(Block::bordered().title(title))
 }
 
 #[cfg(test)]
