@@ -33,8 +33,6 @@ pub const STASH_SECOND: &str = "STASH_SECOND";
 pub const TARGETS: &str = "TARGETS";
 /// Array of [`Origin`](crate::splice::Origin).
 pub const ORIGINS: &str = "ORIGINS";
-/// The edge's addresses towards origins: [`Address`](crate::layout::Address) → 1.
-pub const SOURCES: &str = "SOURCES";
 /// What became of flows: the number of a host → [`HostCounter`](crate::splice::HostCounter) of each CPU.
 pub const HOST_COUNTERS: &str = "HOST_COUNTERS";
 /// Addresses whose SYNs are dropped for a while: [`Address`](crate::layout::Address) → the end of that, in the kernel's

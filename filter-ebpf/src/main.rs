@@ -8,16 +8,22 @@
 //! | [`hello`] | the ClientHello of a segment |
 //! | [`hosts`] | looking a server name up |
 //! | [`verdict`] | the decision: which reason a packet gets |
-//! | [`deny`] | networks that the rules block whatever the request |
+//! | [`deny`] | networks that the rules block whatever the request, and addresses that are punished |
 //! | [`front`] | the SYN-cookie front: what a segment is to a connection that nothing knows of yet |
 //! | [`cookie`], [`syn`], [`sockets`] | SYN cookies, the SYN-ACK that carries them, the kernel's sockets |
-//! | [`answer`], [`reset`] | rewriting a packet into its answer, the RST that refuses |
+//! | [`answer`], [`reset`], [`sum`] | rewriting a packet into its answer, the RST that refuses, checksums |
+//! | [`orphan`] | segments that belong to nothing |
+//! | [`opening`], [`claim`] | the beginning of a spliced connection, its port and entries |
+//! | [`replay`], [`proxy`] | the origin's answer turned into what the client said |
+//! | [`flow`], [`options`], [`link`] | its packets: translation, options, the way out |
+//! | [`closing`], [`flags`] | its end, and what both directions write |
 //! | [`counters`], [`log`] | what is kept of a packet |
 //! | [`steer`] | the worker of a connection |
 //!
 //! Userspace is the authority: this program passes whatever it is not sure about, and refuses only what a worker would refuse.
 #![no_std]
 #![no_main]
+#![feature(asm_experimental_arch)]
 #![expect(
     missing_docs,
     unreachable_pub,
@@ -25,26 +31,37 @@
 )]
 
 mod answer;
+mod claim;
+mod closing;
 mod cookie;
 mod counters;
 mod deny;
+mod flags;
+mod flow;
 mod front;
 mod hello;
 mod hosts;
+mod link;
 mod log;
 mod maps;
+mod opening;
+mod options;
+mod orphan;
 mod packet;
 mod parse;
+mod proxy;
+mod replay;
 mod reset;
 mod sockets;
 mod steer;
+mod sum;
 mod syn;
 mod verdict;
 
 use aya_ebpf::{
-    bindings::{sk_action, xdp_action},
-    macros::{sk_reuseport, xdp},
-    programs::{SkReuseportContext, XdpContext},
+    bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC, sk_action, xdp_action},
+    macros::{classifier, sk_reuseport, xdp},
+    programs::{SkReuseportContext, TcContext, XdpContext},
 };
 use filter_common::{ABI_VERSION, Action};
 
@@ -61,6 +78,15 @@ pub fn mtls_filter(ctx: XdpContext) -> u32 {
         Action::Drop => xdp_action::XDP_DROP,
         Action::Transmit => xdp_action::XDP_TX,
         Action::Redirect => xdp_action::XDP_REDIRECT,
+    }
+}
+
+/// Turns an origin's answer into what its client said. Everything else goes on to the kernel.
+#[classifier]
+pub fn mtls_replay(ctx: TcContext) -> i32 {
+    match replay::answer(&ctx) {
+        Some(()) => TC_ACT_SHOT,
+        None => TC_ACT_UNSPEC,
     }
 }
 

@@ -114,6 +114,7 @@ impl TcpHeader {
     pub(crate) const FIN: u8 = 0x01;
     pub(crate) const SYN: u8 = 0x02;
     pub(crate) const RST: u8 = 0x04;
+    pub(crate) const PSH: u8 = 0x08;
     pub(crate) const ACK: u8 = 0x10;
     /// Bytes of a header without options.
     pub(crate) const SIZE: u32 = 20;
