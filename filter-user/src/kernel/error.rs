@@ -135,6 +135,15 @@ pub enum KernelError {
         #[source]
         source: std::io::Error,
     },
+    /// The kernel's tables of routes cannot be read.
+    #[error("the routes of this host cannot be read")]
+    Routes(#[source] std::io::Error),
+    /// Connections that are ended cannot be reset.
+    #[error("raw sockets, to reset spliced connections by, cannot be opened (CAP_NET_RAW is needed)")]
+    Resets(#[source] std::io::Error),
+    /// The kernel does not say when it is through with what it was doing.
+    #[error("the kernel cannot be waited for (membarrier)")]
+    Fence(#[source] std::io::Error),
     /// A map cannot be read or written.
     #[error("the map {map} cannot be {operation}")]
     Map {

@@ -91,7 +91,12 @@ impl Hosts {
     }
 
     /// Where hosts are spliced to.
-    pub(super) fn targets(&mut self) -> &mut Targets {
+    pub(super) fn targets(&self) -> &Targets {
+        &self.targets
+    }
+
+    /// The same, to be changed.
+    pub(super) fn targets_mut(&mut self) -> &mut Targets {
         &mut self.targets
     }
 

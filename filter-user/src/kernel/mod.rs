@@ -15,6 +15,7 @@ mod error;
 mod flows;
 mod host;
 mod hosts;
+mod interfaces;
 mod listen;
 mod log;
 mod maglev;
@@ -22,12 +23,14 @@ mod object;
 mod penalties;
 mod plan;
 mod program;
+mod reset;
+mod routes;
 mod steering;
 mod targets;
 
 pub(crate) use self::error::with_causes;
 pub use self::{
-    attach::{AttachedMode, Kernel, KernelConfig, Mode},
+    attach::{AttachedMode, Kernel, KernelConfig, Mode, SPLICE_PORTS},
     cookies::Setting,
     error::KernelError,
     flows::{Flow, HostCount},

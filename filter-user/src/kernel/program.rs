@@ -8,17 +8,17 @@ use std::{
 use aya::{
     Ebpf,
     maps::{Array, MapData, PerCpuArray},
-    programs::{TestRun, TestRunOptions, Xdp},
+    programs::{SchedClassifier, TestRun, TestRunOptions, TestRunResult, Xdp},
 };
 use filter_common::{
     ABI_VERSION, Reason,
     layout::{Config, Counter},
-    maps::{CONFIG, COUNTERS, PROGRAM_ABI, PROGRAM_EDGE},
+    maps::{CONFIG, COUNTERS, PROGRAM_ABI, PROGRAM_EDGE, PROGRAM_REPLAY},
 };
 
 use super::{
-    Changes, Flow, HostCount, KernelError, KernelLog, KernelPlan, Path, Penalty, cookies::Announced, deny::Deny,
-    flows::Flows, host, hosts::Hosts, listen, object, penalties::Penalties,
+    Changes, Flow, HostCount, KernelError, KernelLog, KernelPlan, Path, Penalty, SPLICE_PORTS, cookies::Announced,
+    deny::Deny, flows::Flows, host, hosts::Hosts, listen, object, penalties::Penalties,
 };
 
 /// Bytes of memory for what comes out of a test run: more than any packet that goes in.
@@ -35,6 +35,8 @@ pub struct Program {
     counters: PerCpuArray<MapData, Counter>,
     config: Array<MapData, Config>,
     content: Config,
+    /// The edge's interface, once SYNs are answered there.
+    edge: Option<String>,
 }
 
 /// What was counted under one reason since the program was loaded, on all CPUs.
@@ -66,6 +68,8 @@ impl Program {
         let mut ebpf = object::load()?;
         listen::fill(&mut ebpf, listen)?;
         object::program::<Xdp>(&mut ebpf, PROGRAM_EDGE)?.load().map_err(KernelError::program(PROGRAM_EDGE))?;
+        let replay = object::program::<SchedClassifier>(&mut ebpf, PROGRAM_REPLAY)?;
+        replay.load().map_err(KernelError::program(PROGRAM_REPLAY))?;
         let mut take = |name| ebpf.take_map(name).ok_or(KernelError::Missing { what: "map", name });
         let counters = PerCpuArray::try_from(take(COUNTERS)?).map_err(KernelError::reading(COUNTERS))?;
         let config = Array::try_from(take(CONFIG)?).map_err(KernelError::reading(CONFIG))?;
@@ -73,9 +77,17 @@ impl Program {
         let deny = Deny::take(&mut ebpf)?;
         let flows = Flows::take(&mut ebpf)?;
         let penalties = Penalties::take(&mut ebpf)?;
-        let content = Config { abi_version: ABI_VERSION, log_sample, ..Config::default() };
-        let mut program = Self { ebpf, hosts, deny, flows, penalties, counters, config, content };
-        program.write_config()?;
+        let mut program =
+            Self { ebpf, hosts, deny, flows, penalties, counters, config, content: Config::default(), edge: None };
+        let cpus = aya::util::nr_cpus().map_or(1, |cpus| cpus as u32).max(1);
+        let ports = u32::from(SPLICE_PORTS.end() - SPLICE_PORTS.start()) + 1;
+        program.configure(Config {
+            abi_version: ABI_VERSION,
+            log_sample,
+            first_port: u32::from(*SPLICE_PORTS.start()),
+            ports_per_cpu: (ports / cpus).max(1),
+            ..Config::default()
+        })?;
         Ok(program)
     }
 
@@ -96,11 +108,7 @@ impl Program {
         let denied = self.deny.protect(plan)?;
         let changes = self.hosts.apply(plan)?;
         self.deny.relax(plan)?;
-        let splices = u32::from(self.hosts.splices());
-        if splices != self.content.splices {
-            self.content.splices = splices;
-            self.write_config()?;
-        }
+        self.configure(Config { splices: self.hosts.splices().into(), ..self.content })?;
         let allowed = before + denied - self.deny.count();
         Ok(Changes { denied, allowed, ..changes })
     }
@@ -130,17 +138,23 @@ impl Program {
     }
 
     /// The origins of the plan.
-    pub fn origins(&mut self) -> Vec<SocketAddr> {
+    pub fn origins(&self) -> Vec<SocketAddr> {
         self.hosts.targets().origins().collect()
+    }
+
+    /// Those of them that nobody knows the way to: workers get their connections.
+    pub fn unreachable_origins(&self) -> Vec<SocketAddr> {
+        self.hosts.targets().unreachable()
     }
 
     /// Writes the way to each origin as `find` knows it; an origin without one is not spliced to.
     pub fn route(&mut self, find: impl FnMut(SocketAddr) -> Option<Path>) -> Result<(), KernelError> {
-        self.hosts.targets().route(find)
+        self.hosts.targets_mut().route(find)
     }
 
     /// Drops SYNs of this address for so long.
     pub fn punish(&mut self, address: IpAddr, duration: Duration) -> Result<(), KernelError> {
+        self.configure(Config { penalties: 1, ..self.content })?;
         self.penalties.punish(address, duration)
     }
 
@@ -166,20 +180,32 @@ impl Program {
 
     /// Logs one in so many packets for listen addresses from now on; 0 logs none.
     pub fn set_log_sample(&mut self, log_sample: u32) -> Result<(), KernelError> {
-        self.content.log_sample = log_sample;
-        self.write_config()
+        self.configure(Config { log_sample, ..self.content })
     }
 
     /// Answers SYNs with cookies from now on, with what the kernel would announce on this interface. The kernel takes the
     /// cookies only with the settings that [`Kernel`](super::Kernel) makes.
     pub fn answer_syns(&mut self, interface: &str) -> Result<(), KernelError> {
-        let Announced { window_scale, segment_size_v4, segment_size_v6 } = Announced::on(interface);
-        self.content = Config { syn_cookies: 1, window_scale, segment_size_v4, segment_size_v6, ..self.content };
-        self.write_config()
+        self.edge = Some(interface.to_owned());
+        self.configure(Config { syn_cookies: 1, ..self.content })?;
+        self.limit_packets(None)
     }
 
-    fn write_config(&mut self) -> Result<(), KernelError> {
-        self.config.set(0, self.content, 0).map_err(KernelError::writing(CONFIG))
+    /// Announces segments that fit into packets of so many bytes, if those of the edge's interface may be larger: they go on to
+    /// origins as they come.
+    pub fn limit_packets(&mut self, largest: Option<u32>) -> Result<(), KernelError> {
+        let Some(edge) = &self.edge else { return Ok(()) };
+        let announced = Announced::on(edge, largest.unwrap_or(u32::MAX));
+        let Announced { window_scale, segment_size_v4, segment_size_v6 } = announced;
+        self.configure(Config { window_scale, segment_size_v4, segment_size_v6, ..self.content })
+    }
+
+    fn configure(&mut self, content: Config) -> Result<(), KernelError> {
+        if content != self.content {
+            self.config.set(0, content, 0).map_err(KernelError::writing(CONFIG))?;
+            self.content = content;
+        }
+        Ok(())
     }
 
     /// The program's debug lines, for whoever is the first to ask.
@@ -195,7 +221,13 @@ impl Program {
 
     /// Runs the program `repeat` times on a packet that never was on a wire (`BPF_PROG_TEST_RUN`).
     pub fn run(&mut self, packet: &[u8], repeat: u32) -> Result<Run, KernelError> {
-        run(&mut self.ebpf, PROGRAM_EDGE, packet, repeat)
+        run::<Xdp>(&mut self.ebpf, PROGRAM_EDGE, packet, repeat)
+    }
+
+    /// Runs the program that answers origins on a packet that never was on a wire. What it sends goes out by the loopback
+    /// interface of this network namespace.
+    pub fn run_replay(&mut self, packet: &[u8], repeat: u32) -> Result<Run, KernelError> {
+        run::<SchedClassifier>(&mut self.ebpf, PROGRAM_REPLAY, packet, repeat)
     }
 }
 
@@ -215,11 +247,15 @@ fn check(plan: &KernelPlan) -> Result<(), KernelError> {
 pub(super) fn abi_version(ebpf: &mut Ebpf) -> Result<u32, KernelError> {
     object::program::<Xdp>(ebpf, PROGRAM_ABI)?.load().map_err(KernelError::program(PROGRAM_ABI))?;
     // The smallest packet that a test run takes.
-    run(ebpf, PROGRAM_ABI, &[0; 64], 1).map(|run| run.action)
+    run::<Xdp>(ebpf, PROGRAM_ABI, &[0; 64], 1).map(|run| run.action)
 }
 
-fn run(ebpf: &mut Ebpf, name: &'static str, packet: &[u8], repeat: u32) -> Result<Run, KernelError> {
-    let program = object::program::<Xdp>(ebpf, name)?;
+fn run<P>(ebpf: &mut Ebpf, name: &'static str, packet: &[u8], repeat: u32) -> Result<Run, KernelError>
+where
+    for<'a> &'a mut P: TryFrom<&'a mut aya::programs::Program>,
+    P: for<'a> TestRun<Opts<'a> = TestRunOptions<'a>, Result = TestRunResult>,
+{
+    let program = object::program::<P>(ebpf, name)?;
     let mut out = vec![0; RUN_MAX];
     let options =
         TestRunOptions { data_in: Some(packet), data_out: Some(&mut out), repeat, ..TestRunOptions::default() };
