@@ -15,5 +15,7 @@ mod hosts;
 mod link;
 mod loader;
 mod plane;
+mod splice_lab;
+mod splicing;
 mod steering;
 mod table;

@@ -268,6 +268,7 @@ fn run_table() -> Vec<Reason> {
             let expected = match reason.action() {
                 Action::Pass | Action::Drop => packet,
                 Action::Transmit => expected_reset(&row.frame, shape),
+                Action::Redirect => panic!("{case}: no row of this table is of a spliced connection"),
             };
             assert_eq!(run.packet, expected, "{case}");
             hit.push(reason);
