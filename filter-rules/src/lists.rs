@@ -197,6 +197,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "hundreds of thousands of strings take more than an hour interpreted")]
     fn lists_hold_as_many_items_as_the_limit_and_no_more() {
         let integers = |count: usize| List::integers((0..).take(count).collect());
         assert!(integers(LIST_ITEMS_MAX).is_ok());

@@ -13,7 +13,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::config::{self, Config};
-use crate::control::{Control, Current, Parts, Server, authorities};
+use crate::control::tokens::{self, Secret};
+use crate::control::{AdminServer, Control, Current, Parts, Server, authorities};
 use crate::datapath::{Datapath, WorkerListeners};
 use crate::kernel::KernelLog;
 use crate::revocation::RevocationSet;
@@ -26,6 +27,8 @@ use crate::worker::{Spawn, Worker, WorkerThread, bind_listener};
 pub struct App {
     control: Arc<Control>,
     server: Server,
+    admin: Option<AdminServer>,
+    first_token: Option<Secret>,
     threads: Vec<WorkerThread>,
     draining: watch::Sender<bool>,
     access_writer: Option<AccessLogWriter>,
@@ -41,6 +44,7 @@ impl App {
         let config = Arc::new(config);
         let store = RedbStore::open(&config.store.directory)?;
         let master_key = MasterKey::load_or_create(&config.store.master_key)?;
+        let first_token = config.control.admin.is_some().then(|| tokens::first(&store)).transpose()?.flatten();
         let (revision, state) = authorities::ensure(&config, &store, &master_key)?;
         let store: Arc<dyn Store> = Arc::new(store);
         let revocations = RevocationSet::new();
@@ -48,6 +52,8 @@ impl App {
         let snapshot = Arc::new(compile(&config, &state, revision.number(), None)?);
 
         let server = Server::bind(&config.control.socket)?;
+        let admin = config.control.admin.as_ref();
+        let admin = admin.map(|admin| AdminServer::bind(admin, &config.store.directory)).transpose()?;
         let (access, access_writer) = access_log(&config.log.access)?;
         let listeners = bind_listeners(&config.edge)?;
         let (draining, drain) = watch::channel(false);
@@ -66,7 +72,7 @@ impl App {
         let publisher = Publisher::new(workers, datapath);
         let current = Current { revision, state, snapshot };
         let control = Control::new(Parts { config, access, publisher, revocations, store, master_key, current });
-        Ok(Self { control, server, threads, draining, access_writer })
+        Ok(Self { control, server, admin, first_token, threads, draining, access_writer })
     }
 
     /// Serves until SIGTERM or SIGINT, then lets open connections end.
@@ -74,7 +80,7 @@ impl App {
     /// # Errors
     /// When the control socket fails.
     pub async fn run(self) -> anyhow::Result<()> {
-        let Self { control, server, threads, draining, access_writer } = self;
+        let Self { control, server, admin, first_token, threads, draining, access_writer } = self;
         let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
         let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
         let housekeeping = tokio::spawn(housekeeping(control.clone()));
@@ -82,12 +88,10 @@ impl App {
         if let Some(log) = log {
             tokio::spawn(packet_log(log));
         }
-        let (stop, mut stopped) = watch::channel(false);
-        let serving = tokio::spawn(server.serve(control.clone(), async move {
-            // The sender is dropped only after it has sent.
-            let _ = stopped.wait_for(|stopped| *stopped).await;
-        }));
-        announce(&control);
+        let (stop, stopped) = watch::channel(false);
+        announce(&control, admin.as_ref(), first_token);
+        let serving = tokio::spawn(server.serve(control.clone(), until(stopped.clone())));
+        let administering = admin.map(|admin| tokio::spawn(admin.serve(control.clone(), until(stopped))));
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
@@ -96,6 +100,12 @@ impl App {
         draining.send_replace(true);
         stop.send_replace(true);
         serving.await.context("the control socket's task ended badly")?.context("the control socket failed")?;
+        if let Some(administering) = administering {
+            administering
+                .await
+                .context("the admin listener's task ended badly")?
+                .context("the admin listener failed")?;
+        }
         housekeeping.abort();
         for thread in threads {
             if let Err(error) = thread.join() {
@@ -110,8 +120,21 @@ impl App {
     }
 }
 
-/// The one line on standard output that tells whoever started the daemon that it serves.
-fn announce(control: &Control) {
+/// Ready when the value is true.
+async fn until(mut stopped: watch::Receiver<bool>) {
+    // The sender is dropped only after it has sent.
+    let _ = stopped.wait_for(|stopped| *stopped).await;
+}
+
+/// The line on standard output that tells whoever started the daemon that it serves; before it, at the first start of all, the token
+/// that makes the others.
+fn announce(control: &Control, admin: Option<&AdminServer>, first_token: Option<Secret>) {
+    if let Some(admin) = admin {
+        tracing::info!(url = admin.url(), "the API is served");
+    }
+    if let Some(secret) = first_token {
+        println!("first API token, shown this once: {}", secret.expose());
+    }
     let listen: Vec<_> = control.config.edge.listen.iter().map(ToString::to_string).collect();
     let workers = control.publisher.workers().len();
     let mode = control.publisher.datapath().mode();

@@ -38,7 +38,7 @@ pub(crate) fn config(hosts: Vec<Host>) -> Config {
             syn_cookies: true,
             workers: None,
         },
-        control: Control { socket: "unused".into() },
+        control: Control { socket: "unused".into(), admin: None },
         store: Store { directory: "unused".into(), master_key: "unused".into() },
         log: Log { access: AccessLog::Off, packets: 0 },
         geo: Arc::default(),
@@ -69,6 +69,7 @@ pub(crate) fn rule(expression: &str) -> Change {
         enabled: true,
         created: now,
         modified: now,
+        legacy: None,
     };
     Change::AddRule { zone: ZoneId::of_name(ZONE), rule, position: Position::Last }
 }

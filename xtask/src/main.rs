@@ -4,12 +4,15 @@
 mod bench;
 mod build;
 mod demo;
+mod fuzz;
 mod lab;
 mod lint;
 mod miri;
+mod report;
 mod run;
 mod setup;
 mod test;
+mod vm;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -32,8 +35,12 @@ enum Verb {
     Demo(demo::Args),
     /// Run every test: unit, packet tables, lab.
     Test(test::Args),
+    /// Run the privileged tests on other kernels, in virtual machines.
+    Vm(vm::Args),
     /// Measure: all suites of `bench`, or those whose names begin with the given word.
     Bench(bench::Args),
+    /// Fuzz the targets in `fuzz/`, each for a while.
+    Fuzz(fuzz::Args),
     /// Run the tests of the rule language under miri.
     Miri,
     /// Check formatting, clippy, rustdoc and dependencies.
@@ -46,7 +53,9 @@ fn main() -> Result<()> {
         Verb::Build(args) => build::run(&args),
         Verb::Demo(args) => demo::run(&args),
         Verb::Test(args) => test::run(&args),
+        Verb::Vm(args) => vm::run(&args),
         Verb::Bench(args) => bench::run(&args),
+        Verb::Fuzz(args) => fuzz::run(&args),
         Verb::Miri => miri::run(),
         Verb::Lint(args) => lint::run(&args),
     }

@@ -4,15 +4,14 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use aho_corasick::{AhoCorasick, MatchKind, packed};
-use memchr::memmem;
 
-use super::sets::StringSet;
+use super::search::{Needle, equal};
+use super::sets::{AddressSet, IntSet, StringSet};
 use super::{Env, Program, Shared};
 use crate::ast::{Logical, OrderOp, Quantifier};
 use crate::facts::Facts;
 use crate::interpret::{self, AllFacts};
 use crate::lists::List;
-use crate::networks::{NetworkSet, Ranges};
 use crate::pattern::Wildcard;
 use crate::scheme::Field;
 
@@ -25,6 +24,10 @@ pub(super) enum Check {
     Is(Field, Box<[u8]>),
     /// A field that is looked up among strings.
     IsOneOf(Field, StringSet),
+    /// A field in which a string is sought.
+    Contains(Field, Box<Needle>),
+    /// A field that is searched for a shared pattern, by the pattern's position.
+    Matches(Field, usize),
     /// A string.
     Text(Text, TextTest),
     /// An integer.
@@ -66,7 +69,7 @@ pub(super) enum TextTest {
     Order(OrderOp, Box<[u8]>),
     OneOf(Box<StringSet>),
     InList(Arc<List>),
-    Contains(Box<memmem::Finder<'static>>),
+    Contains(Box<Needle>),
     ContainsAny(Box<ContainsAny>),
     StartsWith(Box<[u8]>),
     EndsWith(Box<[u8]>),
@@ -75,7 +78,9 @@ pub(super) enum TextTest {
     Wildcard(Box<Wildcard>),
 }
 
-/// Several needles sought at once.
+/// Several needles sought at once. Measured against one search after the other: in a user agent of 100 bytes 19 ns whatever
+/// their number, where one by itself takes 12; in a path of 23 bytes 16 ns, where one takes 7. It pays from the second or the
+/// third on. Prefixes are not merged: each is a comparison of 2 ns, and no rule has so many that a tree would win.
 #[derive(Clone, Debug)]
 pub(super) struct ContainsAny {
     needles: Vec<Box<[u8]>>,
@@ -102,7 +107,7 @@ pub(super) enum Int {
 #[derive(Clone, Debug)]
 pub(super) enum IntTest {
     Order(OrderOp, i64),
-    OneOf(Ranges<i64>),
+    OneOf(Box<IntSet>),
     InList(Arc<List>),
     AnyBit(i64),
 }
@@ -110,7 +115,7 @@ pub(super) enum IntTest {
 #[derive(Clone, Debug)]
 pub(super) enum AddressTest {
     Order(OrderOp, std::net::IpAddr),
-    OneOf(Box<NetworkSet>),
+    OneOf(Box<AddressSet>),
     InList(Arc<List>),
 }
 
@@ -140,12 +145,17 @@ pub(super) enum Elements {
 const FOLD_ON_STACK_MAX: usize = 256;
 
 impl Check {
-    #[inline]
+    /// Inlined into the loop over the steps, and so small: what takes more than a look at a fact is a call.
+    #[inline(always)]
     pub(super) fn is_true<F: Facts + ?Sized>(&self, env: &Env<'_, F>) -> bool {
         match self {
             Self::Flag(field) => env.facts.bool(*field).unwrap_or(false),
-            Self::Is(field, literal) => env.facts.bytes(*field).is_some_and(|text| **literal == *text),
+            Self::Is(field, literal) => env.facts.bytes(*field).is_some_and(|text| equal(literal, text)),
             Self::IsOneOf(field, set) => env.facts.bytes(*field).is_some_and(|text| set.contains(text)),
+            Self::Contains(field, needle) => env.facts.bytes(*field).is_some_and(|text| needle.is_in(text)),
+            Self::Matches(field, position) => {
+                env.facts.bytes(*field).is_some_and(|text| env.shared.matches(*position, text))
+            }
             Self::Text(Text::Field(field), test) => {
                 env.facts.bytes(*field).is_some_and(|text| test.is_true(text, env.shared))
             }
@@ -155,7 +165,7 @@ impl Check {
         }
     }
 
-    /// The checks that need room or calls, kept apart so that the others need neither.
+    /// The checks that need room on the stack.
     #[inline(never)]
     fn is_true_rare<F: Facts + ?Sized>(&self, env: &Env<'_, F>) -> bool {
         match self {
@@ -169,7 +179,13 @@ impl Check {
                 let Ok(value) = interpret::truth(logical, &lookup);
                 value
             }
-            Self::Flag(_) | Self::Is(..) | Self::IsOneOf(..) | Self::Int(..) | Self::Address(..) => self.is_true(env),
+            Self::Flag(_)
+            | Self::Is(..)
+            | Self::IsOneOf(..)
+            | Self::Contains(..)
+            | Self::Matches(..)
+            | Self::Int(..)
+            | Self::Address(..) => self.is_true(env),
         }
     }
 
@@ -180,6 +196,8 @@ impl Check {
             Self::Int(..) => 2,
             Self::Is(..) => 4,
             Self::IsOneOf(..) => 6,
+            Self::Contains(..) => 10,
+            Self::Matches(..) => 60,
             Self::Address(..) => 4,
             Self::Text(text, test) => {
                 let source = match text {
@@ -222,7 +240,7 @@ impl Check {
             (Self::Address(_, AddressTest::OneOf(set)), Self::Address(_, AddressTest::OneOf(other))) => {
                 **set = set.union(&other);
             }
-            (Self::Int(_, IntTest::OneOf(set)), Self::Int(_, IntTest::OneOf(other))) => *set = set.union(&other),
+            (Self::Int(_, IntTest::OneOf(set)), Self::Int(_, IntTest::OneOf(other))) => **set = set.union(&other),
             _ => {}
         }
     }
@@ -236,7 +254,14 @@ impl Check {
             Self::Flag(Field::CertVerified | Field::CertPresented) => 700,
             Self::Flag(Field::CertRevoked) => 10,
             Self::Flag(_) | Self::Parity(_) | Self::Interpreted(_) | Self::Each(_) | Self::Int(..) => 500,
-            Self::Is(..) | Self::IsOneOf(..) | Self::Text(..) | Self::Address(..) => 100,
+            // Rules are indexed by host: one that is evaluated concerns the host of the request.
+            Self::Text(Text::Field(Field::HttpHost), TextTest::Equal(_) | TextTest::OneOf(_)) => 900,
+            Self::Is(..)
+            | Self::IsOneOf(..)
+            | Self::Contains(..)
+            | Self::Matches(..)
+            | Self::Text(..)
+            | Self::Address(..) => 100,
         }
     }
 
@@ -245,6 +270,8 @@ impl Check {
         match self {
             Self::Text(Text::Field(field), TextTest::Equal(literal)) => Self::Is(field, literal),
             Self::Text(Text::Field(field), TextTest::OneOf(set)) => Self::IsOneOf(field, *set),
+            Self::Text(Text::Field(field), TextTest::Contains(needle)) => Self::Contains(field, needle),
+            Self::Text(Text::Field(field), TextTest::Matches(position)) => Self::Matches(field, position),
             Self::Text(text, TextTest::ContainsAny(mut needles)) => {
                 needles.settle();
                 Self::Text(text, TextTest::ContainsAny(needles))
@@ -312,28 +339,19 @@ impl Case {
 }
 
 impl TextTest {
-    #[inline]
+    #[inline(never)]
     fn is_true(&self, text: &[u8], shared: &Shared) -> bool {
         match self {
-            Self::Equal(literal) => **literal == *text,
+            Self::Equal(literal) => equal(literal, text),
             Self::OneOf(set) => set.contains(text),
             Self::StartsWith(prefix) => text.starts_with(prefix),
             Self::EndsWith(suffix) => text.ends_with(suffix),
-            Self::Contains(finder) => finder.find(text).is_some(),
+            Self::Contains(needle) => needle.is_in(text),
             Self::ContainsAny(needles) => needles.is_in(text),
-            Self::Matches(position) => shared.regexes.get(*position).is_some_and(|regex| regex.is_match(text)),
-            Self::Order(..) | Self::InList(_) | Self::Wildcard(_) => self.is_true_rare(text),
-        }
-    }
-
-    /// See [`Check::is_true_rare`].
-    #[inline(never)]
-    fn is_true_rare(&self, text: &[u8]) -> bool {
-        match self {
+            Self::Matches(position) => shared.matches(*position, text),
             Self::Order(op, literal) => op.accepts(Some(text.cmp(literal))),
             Self::InList(list) => list.contains_bytes(text),
             Self::Wildcard(wildcard) => wildcard.is_match(text),
-            _ => false,
         }
     }
 
@@ -342,7 +360,7 @@ impl TextTest {
             Self::Equal(_) | Self::Order(..) | Self::StartsWith(_) | Self::EndsWith(_) => 3,
             Self::OneOf(_) => 5,
             Self::InList(_) => 15,
-            Self::Contains(_) => 20,
+            Self::Contains(_) => 10,
             Self::ContainsAny(_) => 25,
             Self::Wildcard(_) => 30,
             Self::Matches(_) => 60,
@@ -373,7 +391,7 @@ impl TextTest {
 
     fn into_needles(self) -> Vec<Box<[u8]>> {
         match self {
-            Self::Contains(finder) => vec![finder.needle().into()],
+            Self::Contains(needle) => vec![needle.into_bytes()],
             Self::ContainsAny(needles) => needles.needles,
             _ => Vec::new(),
         }
@@ -399,7 +417,7 @@ impl ContainsAny {
         match &self.searcher {
             Some(Searcher::Packed(searcher)) => searcher.find(text).is_some(),
             Some(Searcher::Automaton(automaton)) => automaton.is_match(text),
-            None => self.needles.iter().any(|needle| memmem::find(text, needle).is_some()),
+            None => self.needles.iter().any(|needle| Needle::new(needle).is_in(text)),
         }
     }
 }
@@ -415,7 +433,7 @@ impl Int {
 }
 
 impl IntTest {
-    #[inline]
+    #[inline(never)]
     fn is_true(&self, value: i64) -> bool {
         match self {
             Self::Order(op, literal) => op.accepts(Some(value.cmp(literal))),
@@ -427,8 +445,17 @@ impl IntTest {
 }
 
 impl AddressTest {
-    #[inline]
+    #[inline(always)]
     fn is_true(&self, address: std::net::IpAddr) -> bool {
+        match self {
+            Self::OneOf(set) => set.contains(address),
+            Self::Order(..) | Self::InList(_) => self.is_true_rare(address),
+        }
+    }
+
+    /// See [`Check::is_true_rare`].
+    #[inline(never)]
+    fn is_true_rare(&self, address: std::net::IpAddr) -> bool {
         match self {
             Self::Order(op, literal) => {
                 let same_family = address.is_ipv4() == literal.is_ipv4();

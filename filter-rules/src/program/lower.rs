@@ -1,11 +1,10 @@
 //! From tree to nodes: every construct that has a check of its own gets it, the rest is interpreted.
 
-use memchr::memmem;
-
 use super::Builder;
 use super::check::{AddressTest, Case, Check, Each, Elements, Int, IntTest, Text, TextTest};
 use super::node::Node;
-use super::sets::StringSet;
+use super::search::Needle;
+use super::sets::{AddressSet, IntSet, StringSet};
 use crate::ast::{
     Argument, Base, BytesLiteral, Call, Comparison, Index, Literal, Logical, LogicalOp, Operand, OrderOp, Quantifier,
     Set, Test,
@@ -93,7 +92,7 @@ impl<'b> Compiler<'b> {
                 TextTest::OneOf(Box::new(StringSet::new(items.collect())))
             }
             Test::InList { name, .. } => TextTest::InList(self.builder.shared.lists.list(name)?.clone()),
-            Test::Contains(needle) => TextTest::Contains(Box::new(memmem::Finder::new(&needle.bytes).into_owned())),
+            Test::Contains(needle) => TextTest::Contains(Box::new(Needle::new(&needle.bytes))),
             Test::Matches(regex) => TextTest::Matches(self.builder.regex(regex)),
             Test::Wildcard(wildcard) => TextTest::Wildcard(Box::new(wildcard.clone())),
             Test::IsTrue | Test::Order { .. } | Test::OneOf(_) | Test::BitAnd(_) => return None,
@@ -103,10 +102,10 @@ impl<'b> Compiler<'b> {
     fn int_test(&self, test: &Test) -> Option<IntTest> {
         Some(match test {
             Test::Order { op: OrderOp::Equal, literal: Literal::Int(value) } => {
-                IntTest::OneOf(Ranges::new(vec![(*value, *value)]))
+                IntTest::OneOf(Box::new(IntSet::new(Ranges::new(vec![(*value, *value)]))))
             }
             Test::Order { op, literal: Literal::Int(value) } => IntTest::Order(*op, *value),
-            Test::OneOf(Set::Int(ranges)) => IntTest::OneOf(Ranges::new(ranges.clone())),
+            Test::OneOf(Set::Int(ranges)) => IntTest::OneOf(Box::new(IntSet::new(Ranges::new(ranges.clone())))),
             Test::InList { name, .. } => IntTest::InList(self.builder.shared.lists.list(name)?.clone()),
             Test::BitAnd(mask) => IntTest::AnyBit(*mask),
             _ => return None,
@@ -116,10 +115,12 @@ impl<'b> Compiler<'b> {
     fn address_test(&self, test: &Test) -> Option<AddressTest> {
         Some(match test {
             Test::Order { op: OrderOp::Equal, literal: Literal::Ip(address) } => {
-                AddressTest::OneOf(Box::new([(*address).into()].into_iter().collect()))
+                AddressTest::OneOf(Box::new(AddressSet::new([(*address).into()].into_iter().collect())))
             }
             Test::Order { op, literal: Literal::Ip(address) } => AddressTest::Order(*op, *address),
-            Test::OneOf(Set::Ip(ranges)) => AddressTest::OneOf(Box::new(ranges.iter().copied().collect())),
+            Test::OneOf(Set::Ip(ranges)) => {
+                AddressTest::OneOf(Box::new(AddressSet::new(ranges.iter().copied().collect())))
+            }
             Test::InList { name, .. } => AddressTest::InList(self.builder.shared.lists.list(name)?.clone()),
             _ => return None,
         })

@@ -6,6 +6,7 @@
 mod check;
 mod lower;
 mod node;
+mod search;
 mod sets;
 
 use std::sync::Arc;
@@ -46,6 +47,14 @@ struct Step {
 pub(crate) struct Shared {
     regexes: Vec<meta::Regex>,
     lists: Arc<Lists>,
+}
+
+impl Shared {
+    /// Whether the pattern at a position occurs in `text`.
+    #[inline(always)]
+    fn matches(&self, position: usize, text: &[u8]) -> bool {
+        self.regexes.get(position).is_some_and(|regex| regex.is_match(text))
+    }
 }
 
 /// What a check is evaluated in.

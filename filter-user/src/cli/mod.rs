@@ -10,6 +10,7 @@ mod print;
 mod rule;
 mod run;
 mod status;
+mod token;
 
 pub use print::Closed;
 
@@ -17,7 +18,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use self::client::Client;
 use crate::config::Datapath;
@@ -47,6 +48,21 @@ enum Command {
     /// Rules.
     #[command(subcommand)]
     Rule(rule::RuleCommand),
+    /// API tokens.
+    #[command(subcommand)]
+    Token(token::TokenCommand),
+    /// Prints the OpenAPI document of the API.
+    Openapi,
+    /// Prints completions for a shell: bash, elvish, fish, powershell or zsh.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Writes a manual page for every command to a directory.
+    Man {
+        /// The directory; it must exist.
+        directory: PathBuf,
+    },
     /// Says what each rule of a zone makes of a request, and why.
     Explain(explain::ExplainArgs),
     /// The rule language by itself: check, evaluate, explain expressions.
@@ -113,6 +129,22 @@ impl Cli {
             Command::Ca(command) => remote(command.execute()),
             Command::Cert(command) => remote(command.execute()),
             Command::Rule(command) => remote(command.execute()),
+            Command::Token(command) => remote(command.execute()),
+            Command::Openapi => {
+                print::text(format_args!("{}\n", crate::control::api::document().to_pretty_json()?))?;
+                Ok(ExitCode::SUCCESS)
+            }
+            Command::Completions { shell } => {
+                let mut script = Vec::new();
+                clap_complete::generate(shell, &mut Self::command(), "mtls-filter", &mut script);
+                print::text(format_args!("{}", String::from_utf8_lossy(&script)))?;
+                Ok(ExitCode::SUCCESS)
+            }
+            Command::Man { directory } => {
+                clap_mangen::generate_to(Self::command(), &directory)
+                    .with_context(|| format!("cannot write manual pages to {}", directory.display()))?;
+                Ok(ExitCode::SUCCESS)
+            }
             Command::Explain(args) => remote(args.execute()),
             Command::Expr(command) => command.execute(),
         }

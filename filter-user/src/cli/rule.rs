@@ -82,7 +82,8 @@ impl Create {
                     }),
                     _ => None,
                 };
-                let rule = CreateRule { name: self.name, expression, action: self.action, response, enabled: true };
+                let (name, action) = (self.name, self.action);
+                let rule = CreateRule { name, expression, action, response, enabled: true, position: None };
                 client.post(&format!("/api/v1/zones/{zone}/rules"), &rule).await?
             }
             None => {

@@ -5,6 +5,7 @@
 //!
 //! Zones and hosts stand in the file; what changes while the filter runs (rules, certificates, revocations) is kept in the store.
 
+mod admin;
 mod host_name;
 mod problem;
 mod read;
@@ -36,12 +37,15 @@ pub const MAX_LISTEN: usize = 64;
 /// Most worker threads.
 pub const MAX_WORKERS: u64 = 1_024;
 
+/// Most names of the admin listener.
+pub const MAX_ADMIN_NAMES: usize = 32;
+
 /// A configuration with nothing left to check.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Where traffic comes in.
     pub edge: Edge,
-    /// Where the CLI talks to the daemon.
+    /// Where the API is served.
     pub control: Control,
     /// Where state is kept.
     pub store: Store,
@@ -110,11 +114,35 @@ impl fmt::Display for Datapath {
     }
 }
 
-/// Where the CLI talks to the daemon.
+/// Where the API is served.
 #[derive(Debug, Clone)]
 pub struct Control {
     /// Path of the unix socket; created with mode 0600.
     pub socket: PathBuf,
+    /// The listener for callers with tokens; `None` if there is none.
+    pub admin: Option<Admin>,
+}
+
+/// Where the API is served over TCP.
+#[derive(Debug, Clone)]
+pub struct Admin {
+    /// The address.
+    pub listen: SocketAddr,
+    /// Names under which it is reached, beside its address and `localhost`.
+    pub names: Vec<String>,
+    /// How tokens are protected on their way; never [`AdminTls::Plain`] unless the address is a loopback address.
+    pub tls: AdminTls,
+}
+
+/// How tokens are protected on their way.
+#[derive(Debug, Clone)]
+pub enum AdminTls {
+    /// Not at all: they do not leave the machine.
+    Plain,
+    /// By this certificate.
+    Given(Arc<CertifiedKey>),
+    /// By a certificate that the daemon makes.
+    SelfSigned,
 }
 
 /// Where state is kept.

@@ -43,9 +43,9 @@ pub(super) fn config(source: &str, directory: &Path) -> Result<Config, Vec<Probl
     }
 }
 
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     directory: &'a Path,
-    problems: Collector<'a>,
+    pub(super) problems: Collector<'a>,
     /// Every host seen so far, with its zone: a name may stand once.
     hosts: HashMap<HostName, HostName>,
 }
@@ -108,8 +108,10 @@ impl Reader<'_> {
 
     fn control(&mut self, mut table: Table<'_>) -> Control {
         let socket = self.path(&mut table, "socket").map_or_else(|| CONTROL_SOCKET.into(), |socket| socket.value);
-        table.finish(&mut self.problems, &["socket"]);
-        Control { socket }
+        let admin = self.admin(&mut table);
+        let known: Vec<&str> = std::iter::once("socket").chain(super::admin::KEYS).collect();
+        table.finish(&mut self.problems, &known);
+        Control { socket, admin }
     }
 
     fn store(&mut self, mut table: Table<'_>) -> Store {
@@ -197,7 +199,7 @@ impl Reader<'_> {
         Some(Located { value, span: text.span })
     }
 
-    fn path(&mut self, table: &mut Table<'_>, key: &str) -> Option<Located<PathBuf>> {
+    pub(super) fn path(&mut self, table: &mut Table<'_>, key: &str) -> Option<Located<PathBuf>> {
         let text = table.string(&mut self.problems, key)?;
         if text.value.is_empty() {
             self.problems.push(text.span, format!("`{key}` cannot be empty"));

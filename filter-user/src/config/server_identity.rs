@@ -45,8 +45,7 @@ pub(super) fn certified_key(
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
 ) -> Result<Arc<CertifiedKey>, String> {
-    let certified = CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider())
-        .map_err(|error| format!("the certificate and the private key of {host} do not fit: {error}"))?;
+    let certified = certified(chain, key, host.as_str())?;
     let leaf = certified.cert.first().ok_or_else(|| format!("{host} has an empty certificate chain"))?;
     let leaf =
         EndEntityCert::try_from(leaf).map_err(|error| format!("the certificate of {host} is broken: {error}"))?;
@@ -55,7 +54,21 @@ pub(super) fn certified_key(
     let name = ServerName::try_from(example.as_str()).map_err(|_| format!("{host} is not a host name"))?;
     leaf.verify_is_valid_for_subject_name(&name)
         .map_err(|_| format!("the certificate is not valid for {host}: none of its names covers it"))?;
-    Ok(Arc::new(certified))
+    Ok(certified)
+}
+
+/// Puts chain and key of `whose` together, and checks that they belong together.
+///
+/// # Errors
+/// Says that they do not.
+pub(super) fn certified(
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+    whose: &str,
+) -> Result<Arc<CertifiedKey>, String> {
+    CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider())
+        .map(Arc::new)
+        .map_err(|error| format!("the certificate and the private key of {whose} do not fit: {error}"))
 }
 
 fn describe(path: &Path, error: &pem::Error) -> String {

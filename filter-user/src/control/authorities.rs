@@ -1,10 +1,11 @@
 //! The managed CA of each zone.
 
+use super::Author;
 use crate::config::Config;
 use crate::model::{Change, State, Timestamp, ZoneId};
 use crate::pki::{IssueError, ManagedAuthority};
 use crate::store::{
-    Audit, AuthorityKeyError, MasterKey, Revision, SealError, Store, StoreError, open_authority, seal_authority,
+    AuthorityKeyError, MasterKey, Revision, SealError, Store, StoreError, open_authority, seal_authority,
 };
 
 /// Why the authorities of the zones are not all there.
@@ -45,12 +46,7 @@ pub fn ensure(config: &Config, store: &dyn Store, master_key: &MasterKey) -> Res
         changes.push(Change::AddAuthority(record));
     }
     if !changes.is_empty() {
-        let audit = Audit {
-            at: Timestamp::now(),
-            actor: "local".to_owned(),
-            origin: "start".to_owned(),
-            action: "authority create".to_owned(),
-        };
+        let audit = Author::start().did("authority create");
         store.commit(revision, &changes, audit)?;
     }
     Ok(store.load()?)

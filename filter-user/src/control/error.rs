@@ -5,7 +5,7 @@ use thiserror::Error;
 use crate::model::ModelError;
 use crate::pki::{IssueError, RequestError};
 use crate::snapshot::{CompileError, PublishError};
-use crate::store::{AuthorityKeyError, StoreError};
+use crate::store::{AuthorityKeyError, SealError, StoreError};
 
 /// Why a change was not made, or is not in force.
 #[derive(Debug, Error)]
@@ -28,6 +28,9 @@ pub enum ControlError {
     /// The private key of the zone's authority cannot be used. Nothing was changed.
     #[error(transparent)]
     AuthorityKey(#[from] AuthorityKeyError),
+    /// The private key of a new authority cannot be sealed. Nothing was changed.
+    #[error("the private key of the new authority cannot be sealed: {0}")]
+    Seal(#[from] SealError),
     /// The store did not take the change. Nothing was changed.
     #[error(transparent)]
     Store(#[from] StoreError),

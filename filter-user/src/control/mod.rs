@@ -3,10 +3,15 @@
 //! One change at a time: check → compile → store → publish → answer (see [`Control::change`]). Nothing here is on the path of a
 //! packet or of a request.
 
+mod admin;
 pub mod api;
+mod attempts;
 pub mod authorities;
 mod error;
+mod intent;
+mod self_signed;
 mod server;
+pub mod tokens;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,15 +19,17 @@ use std::time::Instant;
 
 use tokio::sync::Mutex;
 
+pub use admin::{AdminError, AdminServer, MAX_CONNECTIONS};
 pub use error::ControlError;
+pub use intent::{Author, Changed, Intent};
 pub use server::{Server, ServerError};
 
 use crate::config::Config;
-use crate::model::{CertificateRecord, Change, Record, RecordKey, State, Timestamp, ZoneId};
-use crate::pki::{CertificateRequest, Validity};
+use crate::model::{AuthorityId, CertificateRecord, Change, Record, RecordKey, State, Timestamp, ZoneId};
+use crate::pki::{CertificateRequest, ManagedAuthority, Validity};
 use crate::revocation::{RevocationKey, RevocationSet};
 use crate::snapshot::{Publisher, Snapshot, compile};
-use crate::store::{Audit, MasterKey, Revision, Store, StoreError, open_authority};
+use crate::store::{AuditRecord, MasterKey, Refusal, Revision, Store, StoreError, open_authority, rotate_authority};
 use crate::telemetry::AccessLog;
 
 /// What the control plane is made of.
@@ -84,45 +91,59 @@ impl Control {
         self.current.lock().await.snapshot.clone()
     }
 
-    /// Makes a change and puts it in force. When this returns the generation, the change is in the store and every worker decides by it;
-    /// when it fails before the store has it, nothing has changed. `action` says in a few words what was done, for the audit.
+    /// Makes a change and puts it in force. `plan` says, for the state that the change will be made to, what is to change; nobody else
+    /// changes anything in between. When this returns, the change is in the store and every worker decides by it; when it fails
+    /// before the store has it, nothing has changed. A dry run ends when the change is known to be possible.
     ///
     /// # Errors
-    /// When the change cannot be made, stored or put in force.
-    pub async fn change(self: &Arc<Self>, action: &'static str, changes: Vec<Change>) -> Result<u64, ControlError> {
+    /// What `plan` says; [`StoreError::Conflict`] when the author expects another revision than there is; and when the change cannot
+    /// be made, stored or put in force.
+    pub async fn change<T, E>(
+        self: &Arc<Self>,
+        intent: Intent,
+        plan: impl FnOnce(&State) -> Result<(Vec<Change>, T), E> + Send + 'static,
+    ) -> Result<Changed<T>, E>
+    where
+        T: Send + 'static,
+        E: From<ControlError> + Send + 'static,
+    {
         let control = self.clone();
         // A task of its own: a caller that goes away must not leave a change that is stored but not in force.
-        let made = tokio::spawn(async move { control.make(action, changes).await });
-        made.await.unwrap_or(Err(ControlError::Interrupted))
+        let made = tokio::spawn(async move { control.make(intent, plan).await });
+        made.await.unwrap_or_else(|_| Err(ControlError::Interrupted.into()))
     }
 
-    async fn make(&self, action: &'static str, changes: Vec<Change>) -> Result<u64, ControlError> {
-        let mut current = self.current.lock().await;
-        let edit = current.state.apply(&changes)?;
-        let expected = current.revision.number().saturating_add(1);
-        let snapshot = Arc::new(compile(&self.config, &edit.state, expected, Some(&current.snapshot))?);
-        let revision = self.commit(current.revision, changes, action).await?;
-        let moved = Moved::between(&current.state, &edit.state, &edit.touched);
-        *current = Current { revision, state: edit.state, snapshot: snapshot.clone() };
-        self.enforce(&snapshot, &moved)
-            .await
-            .map_err(|error| ControlError::Publish { generation: revision.number(), error })?;
-        Ok(revision.number())
-    }
-
-    async fn commit(
+    async fn make<T, E: From<ControlError>>(
         &self,
-        expected: Revision,
-        changes: Vec<Change>,
-        action: &'static str,
-    ) -> Result<Revision, ControlError> {
+        intent: Intent,
+        plan: impl FnOnce(&State) -> Result<(Vec<Change>, T), E>,
+    ) -> Result<Changed<T>, E> {
+        let mut current = self.current.lock().await;
+        let revision = current.revision;
+        if let Some(expected) = intent.expected.filter(|expected| *expected != revision.number()) {
+            let conflict = StoreError::Conflict { expected: Revision::new(expected), actual: revision };
+            return Err(ControlError::from(conflict).into());
+        }
+        let (changes, value) = plan(&current.state)?;
+        let edit = current.state.apply(&changes).map_err(ControlError::from)?;
+        let next = revision.number().saturating_add(1);
+        let snapshot =
+            Arc::new(compile(&self.config, &edit.state, next, Some(&current.snapshot)).map_err(ControlError::from)?);
+        if intent.dry_run {
+            return Ok(Changed { value, state: edit.state, generation: revision.number() });
+        }
+        let revision = self.commit(revision, changes, intent).await?;
+        let moved = Moved::between(&current.state, &edit.state, &edit.touched);
+        *current = Current { revision, state: edit.state.clone(), snapshot: snapshot.clone() };
+        let generation = revision.number();
+        self.enforce(&snapshot, &moved).await.map_err(|error| ControlError::Publish { generation, error })?;
+        Ok(Changed { value, state: edit.state, generation })
+    }
+
+    async fn commit(&self, expected: Revision, changes: Vec<Change>, intent: Intent) -> Result<Revision, ControlError> {
         let store = self.store.clone();
-        let audit = Audit {
-            at: Timestamp::now(),
-            actor: "local".to_owned(),
-            origin: "control socket".to_owned(),
-            action: action.to_owned(),
-        };
+        let Intent { author, action, .. } = intent;
+        let audit = author.did(action);
         let committed: Result<Revision, StoreError> =
             tokio::task::spawn_blocking(move || store.commit(expected, &changes, audit))
                 .await
@@ -147,18 +168,64 @@ impl Control {
     /// When the request or the validity is not acceptable, or the certificate cannot be stored.
     pub async fn issue(
         self: &Arc<Self>,
+        intent: Intent,
         zone: ZoneId,
         csr: &str,
         validity_days: u32,
-    ) -> Result<CertificateRecord, ControlError> {
+    ) -> Result<Changed<CertificateRecord>, ControlError> {
         let request = CertificateRequest::from_pem(csr)?;
         let validity = Validity::days(validity_days)?;
         let (state, _) = self.state().await;
         let authority = state.issuing_authority(zone).ok_or(ControlError::NoAuthority)?;
         let authority = open_authority(authority, &self.master_key)?;
         let record = authority.issue(&request, validity, Timestamp::now().unix_time())?;
-        self.change("certificate create", vec![Change::AddCertificate(record.clone())]).await?;
-        Ok(record)
+        self.change(intent, move |_| Ok((vec![Change::AddCertificate(record.clone())], record))).await
+    }
+
+    /// Makes a new managed CA issue for a zone. The one before verifies on, until it is removed.
+    ///
+    /// # Errors
+    /// When the authority cannot be made or stored.
+    pub async fn rotate(
+        self: &Arc<Self>,
+        intent: Intent,
+        zone: ZoneId,
+        zone_name: &str,
+    ) -> Result<Changed<AuthorityId>, ControlError> {
+        let new = ManagedAuthority::generate(zone, zone_name, Timestamp::now().unix_time())?;
+        let control = self.clone();
+        let id = new.authority().id();
+        self.change(intent, move |state| Ok((rotate_authority(state, &new, &control.master_key)?, id))).await
+    }
+
+    /// Records of the audit before a revision, newest first.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn audit(&self, before: Option<Revision>, limit: usize) -> Result<Vec<AuditRecord>, ControlError> {
+        let store = self.store.clone();
+        let read = tokio::task::spawn_blocking(move || store.audit(before, limit));
+        Ok(read.await.map_err(|_| ControlError::Interrupted)??)
+    }
+
+    /// Attempts to use the API that were refused, newest first.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn refusals(&self, limit: usize) -> Result<Vec<Refusal>, ControlError> {
+        let store = self.store.clone();
+        let read = tokio::task::spawn_blocking(move || store.refusals(limit));
+        Ok(read.await.map_err(|_| ControlError::Interrupted)??)
+    }
+
+    /// Keeps a refused attempt for the audit. What cannot be kept is logged; the attempt is refused either way.
+    pub async fn refused(&self, refusal: Refusal) {
+        tracing::warn!(origin = %refusal.origin, reason = %refusal.reason, "an attempt to use the API was refused");
+        let store = self.store.clone();
+        let kept = tokio::task::spawn_blocking(move || store.refuse(&refusal)).await;
+        if let Ok(Err(error)) = kept {
+            tracing::error!(%error, "the refused attempt could not be kept for the audit");
+        }
     }
 }
 

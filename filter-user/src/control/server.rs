@@ -61,7 +61,8 @@ impl Server {
     /// # Errors
     /// When the socket fails.
     pub async fn serve(self, control: Arc<Control>, stop: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
-        let served = axum::serve(self.listener, api::router(control)).with_graceful_shutdown(stop).await;
+        let served =
+            axum::serve(self.listener, api::router(control, api::Door::Socket)).with_graceful_shutdown(stop).await;
         // Another daemon may have opened its own here meanwhile only if this one was gone already.
         let _ = fs::remove_file(&self.path);
         served

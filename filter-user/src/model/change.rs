@@ -1,11 +1,11 @@
 //! What can be done to a state, one step at a time.
 
-use super::id::{AuthorityId, CertificateId, ItemId, ListId, RuleId, TokenId, ZoneId};
+use super::id::{AuthorityId, CertificateId, FilterId, ItemId, ListId, RuleId, TokenId, ZoneId};
 use super::record::{
     AssociationRecord, AuthorityRecord, CertificateRecord, CertificateStatus, ListItem, ListRecord, RevocationRecord,
     Serial, SettingRecord, TokenRecord,
 };
-use super::rule::RuleRecord;
+use super::rule::{FilterRecord, RuleRecord};
 use super::timestamp::Timestamp;
 
 /// Where a rule goes in its list.
@@ -47,8 +47,14 @@ pub enum Change {
     SetAssociation(AssociationRecord),
     /// Replaces all rules of a zone; a rule that is there already keeps its date of creation, and its version if equal.
     SetRules { zone: ZoneId, rules: Vec<RuleRecord>, at: Timestamp },
-    /// Name and text of the rules of a zone.
-    DescribeRules { zone: ZoneId, name: String, description: String, at: Timestamp },
+    /// Rules, name and text of a zone's rule set as one modification, which makes it if there is none; what is `None` stays.
+    SetRuleset {
+        zone: ZoneId,
+        rules: Option<Vec<RuleRecord>>,
+        name: Option<String>,
+        description: Option<String>,
+        at: Timestamp,
+    },
     /// A new rule.
     AddRule { zone: ZoneId, rule: RuleRecord, position: Position },
     /// Another definition of a rule, and another place if one is given.
@@ -61,6 +67,12 @@ pub enum Change {
     RemoveRules(ZoneId),
     /// Forgets an earlier version of a zone's rules.
     RemoveRulesVersion { zone: ZoneId, version: u64 },
+    /// A new filter.
+    AddFilter(FilterRecord),
+    /// Another definition of a filter, and of every rule that refers to it.
+    ReplaceFilter(FilterRecord),
+    /// Forgets a filter. Refused while a rule refers to it.
+    RemoveFilter { zone: ZoneId, id: FilterId },
     /// A new list.
     AddList(ListRecord),
     /// Another description of a list.

@@ -174,6 +174,10 @@ hex_id! {
     /// An API token (its public name, not its secret).
     TokenId
 }
+hex_id! {
+    /// An expression that rules of the older firewall API refer to.
+    FilterId
+}
 uuid_id! {
     /// A client certificate.
     CertificateId
@@ -187,6 +191,13 @@ impl RulesetId {
     /// The id of the rules of a zone: derived, so that making the first rule needs no randomness.
     pub fn of_zone(zone: ZoneId) -> Self {
         Self(first_half_of_sha256(&[b"ruleset/", zone.0.as_slice()].concat()))
+    }
+}
+
+impl FilterId {
+    /// The id under which the older API shows the expression of a rule that refers to no filter.
+    pub fn of_rule(rule: RuleId) -> Self {
+        Self(first_half_of_sha256(&[b"filter/", rule.0.as_slice()].concat()))
     }
 }
 

@@ -2,6 +2,8 @@
 
 /// Rules in one zone.
 pub const RULES_PER_ZONE: usize = 1_000;
+/// Filters of the older firewall API in one zone.
+pub const FILTERS_PER_ZONE: usize = 1_000;
 /// Bytes of one rule expression.
 pub const EXPRESSION_BYTES: usize = 4_096;
 /// Bytes of a description, a name, a comment or a reference.

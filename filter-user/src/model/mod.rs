@@ -15,12 +15,12 @@ mod state;
 mod timestamp;
 
 pub use change::{Change, Position};
-pub use id::{AuthorityId, CertificateId, IdError, ItemId, ListId, RuleId, RulesetId, TokenId, ZoneId};
+pub use id::{AuthorityId, CertificateId, FilterId, IdError, ItemId, ListId, RuleId, RulesetId, TokenId, ZoneId};
 pub use record::{
     AssociationRecord, AuthorityKind, AuthorityRecord, CertificateRecord, CertificateStatus, ListItem, ListKind,
     ListRecord, Record, RecordKey, RevocationRecord, Scope, SealedKey, Serial, SerialError, SettingRecord,
     SubjectParts, TokenRecord,
 };
-pub use rule::{BlockResponse, RuleAction, RuleRecord, Ruleset};
+pub use rule::{BlockResponse, FilterRecord, Legacy, RuleAction, RuleRecord, Ruleset};
 pub use state::{Edit, ModelError, State};
 pub use timestamp::Timestamp;

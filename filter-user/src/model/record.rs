@@ -6,9 +6,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::id::{AuthorityId, CertificateId, ItemId, ListId, TokenId, ZoneId};
+use super::id::{AuthorityId, CertificateId, FilterId, ItemId, ListId, TokenId, ZoneId};
 use super::limits;
-use super::rule::Ruleset;
+use super::rule::{FilterRecord, Ruleset};
 use super::timestamp::Timestamp;
 use crate::revocation::RevocationKey;
 
@@ -307,6 +307,26 @@ pub enum Scope {
     Admin,
 }
 
+impl Scope {
+    /// Every scope, the smallest first.
+    pub const ALL: [Self; 4] = [Self::Read, Self::Certificates, Self::Rules, Self::Admin];
+
+    /// The name the API has for it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Certificates => "certificates",
+            Self::Rules => "rules",
+            Self::Admin => "admin",
+        }
+    }
+
+    /// The scope of a name.
+    pub fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|scope| scope.name() == name)
+    }
+}
+
 /// An API token; the secret itself is never stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenRecord {
@@ -354,6 +374,8 @@ pub enum RecordKey {
     Setting(ZoneId, String),
     /// An API token.
     Token(TokenId),
+    /// A filter of the older firewall API.
+    Filter(ZoneId, FilterId),
 }
 
 /// The text form: how the store names the record, and how errors do.
@@ -371,6 +393,7 @@ impl fmt::Display for RecordKey {
             Self::RulesetVersion(zone, version) => write!(formatter, "ruleset-version/{zone}/{version:020}"),
             Self::Setting(zone, name) => write!(formatter, "setting/{zone}/{name}"),
             Self::Token(id) => write!(formatter, "token/{id}"),
+            Self::Filter(zone, id) => write!(formatter, "filter/{zone}/{id}"),
         }
     }
 }
@@ -399,6 +422,8 @@ pub enum Record {
     Setting(Arc<SettingRecord>),
     /// An API token.
     Token(Arc<TokenRecord>),
+    /// A filter of the older firewall API.
+    Filter(Arc<FilterRecord>),
 }
 
 impl Record {
@@ -415,6 +440,7 @@ impl Record {
             Self::RulesetVersion(record) => RecordKey::RulesetVersion(record.zone, record.version),
             Self::Setting(record) => RecordKey::Setting(record.zone, record.name.clone()),
             Self::Token(record) => RecordKey::Token(record.id),
+            Self::Filter(record) => RecordKey::Filter(record.zone, record.id),
         }
     }
 }

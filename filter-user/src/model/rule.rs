@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::id::{RuleId, RulesetId, ZoneId};
+use super::id::{FilterId, RuleId, RulesetId, ZoneId};
 use super::timestamp::Timestamp;
 
 /// The rules of one zone, in the order they are evaluated.
@@ -55,6 +55,45 @@ pub struct RuleRecord {
     pub action: RuleAction,
     /// Whether it is evaluated at all.
     pub enabled: bool,
+    /// When it was made.
+    pub created: Timestamp,
+    /// When it was modified last.
+    pub modified: Timestamp,
+    /// What only the older firewall API knows of it; gone when the rule is written by another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub legacy: Option<Legacy>,
+}
+
+/// What a rule of the older firewall API has beside the rule itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Legacy {
+    /// The filter whose expression it has.
+    pub filter: FilterId,
+    /// Lower is earlier; none is last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<u32>,
+    /// Whether the rule itself is paused. It is not evaluated then, and neither when its filter is paused.
+    pub paused: bool,
+}
+
+/// An expression by itself, which rules of the older firewall API refer to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FilterRecord {
+    /// Its id.
+    pub id: FilterId,
+    /// The zone.
+    pub zone: ZoneId,
+    /// The expression.
+    pub expression: String,
+    /// Text for people.
+    #[serde(default)]
+    pub description: String,
+    /// A name that the client chose.
+    #[serde(default)]
+    pub reference: String,
+    /// Whether rules that refer to it are not evaluated.
+    #[serde(default)]
+    pub paused: bool,
     /// When it was made.
     pub created: Timestamp,
     /// When it was modified last.

@@ -8,12 +8,12 @@ use rpds::RedBlackTreeMapSync;
 use thiserror::Error;
 
 use super::change::Change;
-use super::id::{AuthorityId, CertificateId, ItemId, ListId, TokenId, ZoneId};
+use super::id::{AuthorityId, CertificateId, FilterId, ItemId, ListId, TokenId, ZoneId};
 use super::record::{
     AssociationRecord, AuthorityKind, AuthorityRecord, CertificateRecord, ListItem, ListRecord, Record, RecordKey,
     RevocationRecord, Serial, SettingRecord, TokenRecord,
 };
-use super::rule::Ruleset;
+use super::rule::{FilterRecord, Ruleset};
 
 mod apply;
 
@@ -84,6 +84,7 @@ enum Group {
     Lists,
     Items(ListId),
     Tokens,
+    Filters(ZoneId),
 }
 
 impl Group {
@@ -94,6 +95,7 @@ impl Group {
             RecordKey::List(_) => Some(Self::Lists),
             RecordKey::ListItem(list, _) => Some(Self::Items(*list)),
             RecordKey::Token(_) => Some(Self::Tokens),
+            RecordKey::Filter(zone, _) => Some(Self::Filters(*zone)),
             RecordKey::Association(..)
             | RecordKey::Revocation(..)
             | RecordKey::Ruleset(_)
@@ -277,6 +279,31 @@ impl State {
     pub fn setting(&self, zone: ZoneId, name: &str) -> Option<&Arc<SettingRecord>> {
         match self.record(&RecordKey::Setting(zone, name.to_owned()))? {
             Record::Setting(record) => Some(record),
+            _ => None,
+        }
+    }
+
+    /// The filters of a zone.
+    pub fn filters(&self, zone: ZoneId) -> impl Iterator<Item = &Arc<FilterRecord>> {
+        let range = RecordKey::Filter(zone, FilterId::FIRST)..=RecordKey::Filter(zone, FilterId::LAST);
+        self.records.range(range).filter_map(|(_, record)| match record {
+            Record::Filter(record) => Some(record),
+            _ => None,
+        })
+    }
+
+    /// A filter.
+    pub fn filter(&self, zone: ZoneId, id: FilterId) -> Option<&Arc<FilterRecord>> {
+        match self.record(&RecordKey::Filter(zone, id))? {
+            Record::Filter(record) => Some(record),
+            _ => None,
+        }
+    }
+
+    /// A token.
+    pub fn token(&self, id: TokenId) -> Option<&Arc<TokenRecord>> {
+        match self.record(&RecordKey::Token(id))? {
+            Record::Token(record) => Some(record),
             _ => None,
         }
     }

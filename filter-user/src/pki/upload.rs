@@ -9,7 +9,7 @@ use x509_parser::certificate::X509Certificate;
 use super::authority::{Authority, AuthorityError};
 use super::der::Signed;
 use super::limits::{UPLOAD_BYTES, UPLOAD_CERTIFICATES};
-use super::{details, name, signature};
+use super::{details, managed, name, signature};
 use crate::model::{AuthorityId, AuthorityKind, AuthorityRecord, Timestamp, ZoneId};
 
 /// Why an uploaded authority is not taken.
@@ -56,6 +56,26 @@ pub struct UploadedAuthority {
     pub signature: String,
     /// Last moment it is good.
     pub expires_on: Timestamp,
+    /// SHA-256 over the certificate, lower-case hexadecimal.
+    pub fingerprint_sha256: String,
+}
+
+impl UploadedAuthority {
+    /// What there is to tell of an authority that was stored; it may have expired since.
+    ///
+    /// # Errors
+    /// What is wrong with its certificate.
+    pub fn of_record(record: AuthorityRecord) -> Result<Self, String> {
+        let parsed = details::parse(&record.certificate).map_err(str::to_owned)?;
+        Ok(Self {
+            issuer: name::rfc2253(parsed.issuer()),
+            serial_decimal: parsed.serial.to_string(),
+            signature: signature_name(&parsed),
+            expires_on: Timestamp::from_unix_seconds(parsed.validity().not_after.timestamp()),
+            fingerprint_sha256: managed::fingerprint(&record.certificate),
+            record,
+        })
+    }
 }
 
 /// Checks an upload, and makes an authority of each of its certificates.
@@ -111,21 +131,15 @@ fn check(der: &[u8], name: &str, zone: Option<ZoneId>, now: Timestamp) -> Result
             Err(error) => return Err(format!("it names itself as its issuer, but {error}")),
         }
     }
-    Ok(UploadedAuthority {
-        issuer: name::rfc2253(parsed.issuer()),
-        serial_decimal: parsed.serial.to_string(),
-        signature: signature_name(&parsed),
-        expires_on: authority.not_after(),
-        record: AuthorityRecord {
-            id,
-            zone,
-            name: name.to_owned(),
-            kind: AuthorityKind::Uploaded,
-            certificate: der.to_vec(),
-            key: None,
-            created: now,
-            retired: None,
-        },
+    UploadedAuthority::of_record(AuthorityRecord {
+        id,
+        zone,
+        name: name.to_owned(),
+        kind: AuthorityKind::Uploaded,
+        certificate: der.to_vec(),
+        key: None,
+        created: now,
+        retired: None,
     })
 }
 

@@ -10,7 +10,7 @@ use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ServerConfig, version};
 use thiserror::Error;
 
-use super::{HostPolicy, Snapshot, ZonePolicy};
+use super::{HostPolicy, Snapshot, ZonePolicy, lists};
 use crate::config::{Config, Host, Zone};
 use crate::model::{AuthorityId, RuleAction, RuleRecord, State, ZoneId};
 use crate::pki::{Authority, OptionalClientAuth, TrustAnchors};
@@ -35,6 +35,14 @@ pub enum CompileError {
         rule: String,
         /// What is wrong.
         error: ActionError,
+    },
+    /// A list cannot be used by rules.
+    #[error("list ${list} cannot be used: {message}")]
+    List {
+        /// Its name.
+        list: String,
+        /// What is wrong.
+        message: String,
     },
     /// A CA of a zone is no CA certificate.
     #[error("authority {authority} of {zone} cannot be used: {message}")]
@@ -68,11 +76,12 @@ pub fn compile(
     previous: Option<&Snapshot>,
 ) -> Result<Snapshot, CompileError> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let lists = lists::lists(state)?;
     let mut zones = Vec::with_capacity(config.zones.len());
     let mut hosts = HashMap::new();
     for (position, zone) in config.zones.iter().enumerate() {
         let id = ZoneId::of_name(zone.name.as_str());
-        let rules = rules(zone, id, state)?;
+        let rules = rules(zone, id, state, &lists)?;
         zones.push(ZonePolicy { id, name: zone.name.as_str().into(), rules });
         for host in &zone.hosts {
             let policy = host_policy(&provider, (position, zone, id), host, state, previous)?;
@@ -89,11 +98,10 @@ pub fn is_mtls(host: &Host, zone: ZoneId, state: &State) -> bool {
         || associated.is_some_and(|association| association.hostnames.iter().any(|name| name == host.name.as_str()))
 }
 
-fn rules(zone: &Zone, id: ZoneId, state: &State) -> Result<RuleSet, CompileError> {
+fn rules(zone: &Zone, id: ZoneId, state: &State, lists: &Lists) -> Result<RuleSet, CompileError> {
     let records = state.ruleset(id).map(|ruleset| ruleset.rules.as_slice()).unwrap_or_default();
     let specs = records.iter().map(|record| rule_spec(zone, record)).collect::<Result<_, _>>()?;
-    RuleSet::compile(specs, &Lists::default())
-        .map_err(|problems| CompileError::Rules { zone: zone.name.to_string(), problems })
+    RuleSet::compile(specs, lists).map_err(|problems| CompileError::Rules { zone: zone.name.to_string(), problems })
 }
 
 fn rule_spec(zone: &Zone, record: &RuleRecord) -> Result<RuleSpec, CompileError> {

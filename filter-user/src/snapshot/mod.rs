@@ -5,6 +5,7 @@
 
 mod compile;
 mod deny;
+mod lists;
 mod publish;
 #[cfg(test)]
 mod tests;

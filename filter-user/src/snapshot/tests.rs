@@ -5,7 +5,9 @@ use std::sync::Arc;
 use super::{CompileError, Snapshot, compile};
 use crate::config::Config;
 use crate::fixtures::{ZONE, add_authority, config, host, managed_authority, rule, state};
-use crate::model::{AssociationRecord, Change, RuleAction, State, ZoneId};
+use crate::model::{
+    AssociationRecord, Change, ItemId, ListId, ListItem, ListKind, ListRecord, RuleAction, State, Timestamp, ZoneId,
+};
 
 fn authority() -> Change {
     add_authority(&managed_authority())
@@ -131,4 +133,51 @@ fn nobody_is_denied_whom_an_earlier_skip_may_let_pass() {
         let snapshot = compiled(&config, &state(&[authority(), skipping, rule(deny)]), None);
         assert_eq!(snapshot.denied().to_string(), denied, "{skip}");
     }
+}
+
+/// A list of addresses with these items.
+fn list(id: ListId, name: &str, items: &[&str]) -> [Change; 2] {
+    let at = Timestamp::now();
+    let record = ListRecord {
+        id,
+        kind: ListKind::Ip,
+        name: name.to_owned(),
+        description: String::new(),
+        created: at,
+        modified: at,
+    };
+    let item = |value: &&str| ListItem {
+        list: id,
+        id: ItemId::generate(),
+        value: (*value).to_owned(),
+        comment: String::new(),
+        created: at,
+        modified: at,
+    };
+    [Change::AddList(record), Change::AddItems { list: id, items: items.iter().map(item).collect(), at }]
+}
+
+#[test]
+fn rules_look_into_lists_as_they_are_now() {
+    let config = config(vec![host("a.example.com", true)]);
+    let id = ListId::generate();
+    let [add, items] = list(id, "office", &["192.0.2.0/24", "2001:db8::1"]);
+    let before = state(&[authority(), add, items, rule("ip.src in $office")]);
+    // Which addresses a rule blocks is seen by those that XDP may drop.
+    assert_eq!(compiled(&config, &before, None).denied().to_string(), "{192.0.2.0/24 2001:db8::1}");
+    let [_, more] = list(id, "office", &["198.51.100.7"]);
+    let after = before.apply(&[more]).unwrap().state;
+    let denied = compiled(&config, &after, None).denied().to_string();
+    assert_eq!(denied, "{192.0.2.0/24 198.51.100.7 2001:db8::1}");
+}
+
+#[test]
+fn a_list_that_a_rule_names_cannot_go() {
+    let config = config(vec![host("a.example.com", true)]);
+    let id = ListId::generate();
+    let [add, items] = list(id, "office", &["192.0.2.0/24"]);
+    let before = state(&[authority(), add, items, rule("ip.src in $office")]);
+    let after = before.apply(&[Change::RemoveList(id)]).unwrap().state;
+    let message = compile(&config, &after, 1, None).unwrap_err().to_string();
+    assert!(message.contains("office"), "{message}");
 }

@@ -24,6 +24,22 @@ pub struct Audit {
     pub action: String,
 }
 
+/// Refused attempts that are kept; the oldest go first.
+pub const REFUSALS: u64 = 10_000;
+
+/// An attempt to use the API that was refused because of who made it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// When.
+    pub at: Timestamp,
+    /// Where from.
+    pub origin: String,
+    /// Method and path.
+    pub request: String,
+    /// Why it was refused.
+    pub reason: String,
+}
+
 /// What is kept of a commit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditRecord {

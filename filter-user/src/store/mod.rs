@@ -13,7 +13,7 @@ mod redb_store;
 
 use std::fmt;
 
-pub use audit::{AUDIT_CHANGES, AUDIT_RECORDS, Audit, AuditChange, AuditRecord};
+pub use audit::{AUDIT_CHANGES, AUDIT_RECORDS, Audit, AuditChange, AuditRecord, REFUSALS, Refusal};
 pub use authority::{AuthorityKeyError, open_authority, public_authority, rotate_authority, seal_authority};
 pub use error::StoreError;
 pub use export::{EXPORT_LINE_BYTES, ImportError, export, import};
@@ -66,4 +66,10 @@ pub trait Store: Send + Sync {
 
     /// Records of commits before a revision, newest first, at most `limit`; from the newest without one.
     fn audit(&self, before: Option<Revision>, limit: usize) -> Result<Vec<AuditRecord>, StoreError>;
+
+    /// Keeps a refused attempt, durably; beyond [`REFUSALS`] the oldest is forgotten.
+    fn refuse(&self, refusal: &Refusal) -> Result<(), StoreError>;
+
+    /// Refused attempts, newest first, at most `limit`.
+    fn refusals(&self, limit: usize) -> Result<Vec<Refusal>, StoreError>;
 }

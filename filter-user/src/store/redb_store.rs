@@ -9,10 +9,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use redb::backends::{FileBackend, InMemoryBackend};
 use redb::{
     Database, DatabaseError, Durability, Error as RedbError, ReadableDatabase as _, ReadableTable as _,
-    ReadableTableMetadata as _, Table, TableDefinition, WriteTransaction,
+    ReadableTableMetadata as _, Table, TableDefinition, TableError, WriteTransaction,
 };
 
-use super::audit::{AUDIT_RECORDS, Audit, AuditRecord};
+use super::audit::{AUDIT_RECORDS, Audit, AuditRecord, REFUSALS, Refusal};
 use super::error::StoreError;
 use super::{Revision, Store};
 use crate::model::{Change, Edit, Record, State};
@@ -29,6 +29,8 @@ const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 const RECORDS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("records");
 /// Audit records as JSON, by revision.
 const AUDIT: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("audit");
+/// Refused attempts as JSON, numbered in their order.
+const REFUSED: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("refused");
 
 const META_SCHEMA: &str = "schema";
 const META_REVISION: &str = "revision";
@@ -139,6 +141,36 @@ impl Store for RedbStore {
             let (revision, json) = entry.map_err(RedbError::from)?;
             serde_json::from_slice(json.value())
                 .map_err(|error| StoreError::corrupt(format!("audit/{}", revision.value()), error))
+        });
+        newest_first.collect()
+    }
+
+    fn refuse(&self, refusal: &Refusal) -> Result<(), StoreError> {
+        let transaction = begin(&self.database)?;
+        {
+            let mut refused = transaction.open_table(REFUSED).map_err(RedbError::from)?;
+            let last = refused.last().map_err(RedbError::from)?.map(|(number, _)| number.value());
+            let json = to_json("refused", refusal)?;
+            let number = last.map_or(0, |last| last.saturating_add(1));
+            refused.insert(number, json.as_slice()).map_err(RedbError::from)?;
+            forget_oldest(&mut refused, REFUSALS)?;
+        }
+        transaction.commit().map_err(RedbError::from)?;
+        Ok(())
+    }
+
+    fn refusals(&self, limit: usize) -> Result<Vec<Refusal>, StoreError> {
+        let transaction = self.database.begin_read().map_err(RedbError::from)?;
+        let refused = match transaction.open_table(REFUSED) {
+            Ok(refused) => refused,
+            // It is made when there is something to keep.
+            Err(TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
+            Err(error) => return Err(RedbError::from(error).into()),
+        };
+        let newest_first = refused.iter().map_err(RedbError::from)?.rev().take(limit).map(|entry| {
+            let (number, json) = entry.map_err(RedbError::from)?;
+            serde_json::from_slice(json.value())
+                .map_err(|error| StoreError::corrupt(format!("refused/{}", number.value()), error))
         });
         newest_first.collect()
     }

@@ -4,8 +4,9 @@ use std::os::unix::fs::MetadataExt as _;
 
 use super::*;
 use crate::model::{
-    AssociationRecord, CertificateStatus, ItemId, ListId, ListItem, ListKind, ListRecord, Position, RuleAction, RuleId,
-    RuleRecord, Scope, SettingRecord, SubjectParts, Timestamp, TokenId, TokenRecord, ZoneId,
+    AssociationRecord, CertificateStatus, FilterId, FilterRecord, ItemId, ListId, ListItem, ListKind, ListRecord,
+    Position, RuleAction, RuleId, RuleRecord, Scope, SettingRecord, SubjectParts, Timestamp, TokenId, TokenRecord,
+    ZoneId,
 };
 use crate::pki::{CertificateRequest, ManagedAuthority, Validity};
 use crate::store::{AUDIT_CHANGES, MasterKey, seal_authority};
@@ -60,6 +61,7 @@ pub(in crate::store) fn everything() -> Vec<Change> {
         enabled: true,
         created: at,
         modified: at,
+        legacy: None,
     };
     let id = ListId::generate();
     let token = TokenRecord {
@@ -81,6 +83,16 @@ pub(in crate::store) fn everything() -> Vec<Change> {
     };
     let revoke =
         Change::SetCertificateStatus { zone: zone(), id: certificate.id, status: CertificateStatus::Revoked, at };
+    let filter = FilterRecord {
+        id: FilterId::generate(),
+        zone: zone(),
+        expression: "ssl".to_owned(),
+        description: String::new(),
+        reference: String::new(),
+        paused: false,
+        created: at,
+        modified: at,
+    };
     let hostnames = vec!["api.example.com".to_owned()];
     vec![
         Change::AddAuthority(authority),
@@ -94,6 +106,7 @@ pub(in crate::store) fn everything() -> Vec<Change> {
         items(id, 2),
         setting("ssl", "strict"),
         Change::AddToken(token),
+        Change::AddFilter(filter),
     ]
 }
 
@@ -118,7 +131,7 @@ fn every_kind_of_record_survives_closing_the_store() {
     assert_eq!((again, &after), (revision, &before));
     let kinds: std::collections::BTreeSet<_> =
         after.records().map(|record| record.key().to_string().split('/').next().unwrap().to_owned()).collect();
-    assert_eq!(kinds.len(), 10, "a kind of record is missing in this test: {kinds:?}");
+    assert_eq!(kinds.len(), 11, "a kind of record is missing in this test: {kinds:?}");
 }
 
 #[test]
@@ -241,7 +254,7 @@ fn an_audit_record_holds_no_secret_and_no_more_changes_than_the_limit() {
     store.commit(full, &[list(id, "overfull"), items(id, AUDIT_CHANGES)], audit("past the limit")).unwrap();
     let records = store.audit(None, 10).unwrap();
     let sizes: Vec<_> = records.iter().map(|record| (record.changes.len(), record.omitted)).collect();
-    assert_eq!(sizes, [(AUDIT_CHANGES, 1), (AUDIT_CHANGES, 0), (11, 0)]);
+    assert_eq!(sizes, [(AUDIT_CHANGES, 1), (AUDIT_CHANGES, 0), (12, 0)]);
     let text = serde_json::to_string(&records).unwrap();
     assert!(!text.contains("secret") && !text.contains("sealed"), "{text}");
 }
@@ -278,4 +291,24 @@ fn a_restored_state_replaces_everything_and_survives() {
     let store = RedbStore::open(directory.path()).unwrap();
     assert_eq!(store.load().unwrap(), (second, backup));
     assert_eq!(store.audit(None, 1).unwrap()[0].changes.len(), 3);
+}
+
+#[test]
+fn refused_attempts_are_kept_newest_first_and_are_no_changes() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = RedbStore::open(directory.path()).unwrap();
+    assert_eq!(store.refusals(10).unwrap(), []);
+    let refusal = |number: u32| Refusal {
+        at: Timestamp::from_unix_seconds(i64::from(number)),
+        origin: "192.0.2.1".to_owned(),
+        request: "GET /".to_owned(),
+        reason: number.to_string(),
+    };
+    for number in 0..3 {
+        store.refuse(&refusal(number)).unwrap();
+    }
+    drop(store);
+    let store = RedbStore::open(directory.path()).unwrap();
+    assert_eq!(store.refusals(2).unwrap(), [refusal(2), refusal(1)]);
+    assert_eq!(store.load().unwrap().0, Revision::ZERO, "they are no changes");
 }

@@ -20,13 +20,19 @@ pub(crate) fn install(packages: &[&str]) -> Result<()> {
     .map(drop)
 }
 
-/// Unpacks packages, and those of their direct library dependencies that the host lacks, below `root`.
+/// Unpacks packages, and the libraries they need, directly or not, that the host lacks, below `root`.
 pub(crate) fn unpack(packages: &[&str], root: &Path) -> Result<()> {
     require()?;
     refresh_for(packages)?;
     let mut wanted: Vec<String> = packages.iter().map(|&package| package.to_owned()).collect();
-    for package in packages {
-        wanted.extend(libraries_of(package)?.into_iter().filter(|library| !installed(library)));
+    let mut looked_at = 0;
+    while let Some(package) = wanted.get(looked_at) {
+        for library in libraries_of(package)? {
+            if !wanted.contains(&library) && !installed(&library) {
+                wanted.push(library);
+            }
+        }
+        looked_at += 1;
     }
     say(format_args!("unpacking {} into {} (nothing is installed)", wanted.join(" "), root.display()));
     let downloads = root.join("downloads");
@@ -38,7 +44,7 @@ pub(crate) fn unpack(packages: &[&str], root: &Path) -> Result<()> {
     std::fs::remove_dir_all(&downloads).with_context(|| format!("cannot remove {}", downloads.display()))
 }
 
-fn require() -> Result<()> {
+pub(super) fn require() -> Result<()> {
     match find("apt-get").is_some() && find("dpkg").is_some() {
         true => Ok(()),
         false => bail!("this system has no apt, so packages must be installed by hand"),

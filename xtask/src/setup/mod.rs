@@ -4,9 +4,11 @@
 //! hand on a fresh machine. All of it is idempotent, and quick when there is nothing to do.
 
 mod apt;
+pub(crate) mod archive;
 pub(crate) mod host;
 pub(crate) mod lab;
 mod linker;
+pub(crate) mod peers;
 mod toolchain;
 
 use anyhow::Result;
@@ -45,4 +47,9 @@ pub(crate) fn run() -> Result<()> {
 /// Finds, or installs, a compiler and a linker for the eBPF crate.
 pub(crate) fn ensure() -> Result<Toolchain> {
     toolchain::ensure()
+}
+
+/// Installs Debian packages.
+pub(crate) fn install(packages: &[&str]) -> Result<()> {
+    apt::install(packages)
 }

@@ -1,42 +1,52 @@
 //! The API: `/client/v4` as Cloudflare's SDKs speak it, `/api/v1` for what is this program's own.
+//!
+//! One gate before all routes finds out who calls; a handler gets at a zone, at the account or at a change only through its [`Caller`]
+//! (caller::Caller), which asks what he may.
 
 mod answer;
-mod certificates;
+mod caller;
 pub mod dto;
-mod explain;
-mod rules;
-mod status;
-mod zones;
+mod error;
+mod gate;
+mod openapi;
+mod request;
+mod rule_body;
+mod shown;
+#[cfg(test)]
+mod tests;
+#[expect(unused_qualifications, reason = "the macro that describes a handler writes the types of its query out")]
+mod v1;
+#[expect(unused_qualifications, reason = "the macro that describes a handler writes the types of its query out")]
+mod v4;
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::routing::{delete, get, post};
+use axum::middleware::from_fn_with_state;
+use http::Uri;
 
-use self::answer::ApiError;
+pub use gate::Door;
+pub use openapi::document;
+
+use self::error::ApiError;
+use self::gate::Gate;
 use super::Control;
+use super::attempts::Attempts;
 
-/// Most bytes of a request body.
+/// Most bytes of a request body, but for the items of lists.
 pub const MAX_BODY: usize = 1024 * 1024;
 
-/// All routes.
-pub fn router(control: Arc<Control>) -> Router {
-    Router::new()
-        .route("/api/v1/status", get(status::show))
-        .route("/api/v1/zones", get(zones::list))
-        .route("/api/v1/zones/{zone}/ca", get(zones::authority))
-        .route("/api/v1/zones/{zone}/rules", get(rules::list).post(rules::create))
-        .route("/api/v1/zones/{zone}/rules/{rule}", delete(rules::delete))
-        .route("/api/v1/zones/{zone}/explain", post(explain::explain))
-        .route("/api/v1/zones/{zone}/mtls-rules", post(rules::create_mtls))
-        .route("/client/v4/zones/{zone}/client_certificates", get(certificates::list).post(certificates::create))
-        .route(
-            "/client/v4/zones/{zone}/client_certificates/{certificate}",
-            get(certificates::show).delete(certificates::revoke).patch(certificates::reactivate),
-        )
-        .fallback(|| async { ApiError::no_route() })
-        .method_not_allowed_fallback(|| async { ApiError::no_route() })
-        .layer(DefaultBodyLimit::max(MAX_BODY))
+/// All routes, for callers who come in by `door`.
+pub fn router(control: Arc<Control>, door: Door) -> Router {
+    let (routes, document) = openapi::described(v4::routes().merge(v1::routes()));
+    let gate = Gate { control: control.clone(), door, attempts: Arc::new(Attempts::default()) };
+    let no_route = |uri: Uri| async move { ApiError::no_route(uri.path()) };
+    routes
         .with_state(control)
+        .merge(openapi::pages(document))
+        .fallback(no_route)
+        .method_not_allowed_fallback(no_route)
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(from_fn_with_state(gate, gate::pass))
 }

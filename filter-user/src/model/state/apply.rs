@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use super::{Edit, Group, ModelError, State};
 use crate::model::change::{Change, Position};
-use crate::model::id::{AuthorityId, CertificateId, ItemId, ListId, RuleId, RulesetId, ZoneId};
+use crate::model::id::{AuthorityId, CertificateId, FilterId, ItemId, ListId, RuleId, RulesetId, ZoneId};
 use crate::model::limits;
 use crate::model::record::{
     AssociationRecord, AuthorityKind, AuthorityRecord, CertificateRecord, CertificateStatus, ListItem, ListRecord,
     Record, RecordKey, RevocationRecord, SettingRecord, TokenRecord,
 };
-use crate::model::rule::{BlockResponse, RuleAction, RuleRecord, Ruleset};
+use crate::model::rule::{BlockResponse, FilterRecord, RuleAction, RuleRecord, Ruleset};
 use crate::model::timestamp::Timestamp;
 
 /// Versions of a zone's rules that are kept beside the current one.
@@ -44,15 +44,18 @@ impl Editor {
             }
             Change::SetAssociation(record) => self.set_association(record),
             Change::SetRules { zone, rules, at } => self.set_rules(*zone, rules, *at),
-            Change::DescribeRules { zone, name, description, at } => {
-                check_text("the name of a rule set", name)?;
-                check_text("the description of a rule set", description)?;
-                self.edit_rules(*zone, *at, |set| {
+            Change::SetRuleset { zone, rules, name, description, at } => self.edit_rules(*zone, *at, |set| {
+                if let Some(name) = name {
+                    check_text("the name of a rule set", name)?;
                     set.name.clone_from(name);
+                }
+                if let Some(description) = description {
+                    check_text("the description of a rule set", description)?;
                     set.description.clone_from(description);
-                    Ok(())
-                })
-            }
+                }
+                rules.iter().for_each(|rules| replace_rules(set, rules));
+                Ok(())
+            }),
             Change::AddRule { zone, rule, position } => self.add_rule(*zone, rule, *position),
             Change::ReplaceRule { zone, rule, position } => self.replace_rule(*zone, rule, *position),
             Change::MoveRule { zone, id, position, at } => self.edit_rules(*zone, *at, |set| {
@@ -62,6 +65,9 @@ impl Editor {
             Change::RemoveRule { zone, id, at } => self.edit_rules(*zone, *at, |set| take_rule(set, *id).map(|_| ())),
             Change::RemoveRules(zone) => self.remove_rules(*zone),
             Change::RemoveRulesVersion { zone, version } => self.remove(RecordKey::RulesetVersion(*zone, *version)),
+            Change::AddFilter(record) => self.add_filter(record),
+            Change::ReplaceFilter(record) => self.replace_filter(record),
+            Change::RemoveFilter { zone, id } => self.remove_filter(*zone, *id),
             Change::AddList(record) => self.add_list(record),
             Change::DescribeList { id, description, at } => {
                 check_text("the description of a list", description)?;
@@ -212,7 +218,7 @@ impl Editor {
             None => Ruleset {
                 id: RulesetId::of_zone(zone),
                 zone,
-                name: "default".to_owned(),
+                name: "Default".to_owned(),
                 description: String::new(),
                 version: 0,
                 modified: at,
@@ -237,9 +243,7 @@ impl Editor {
 
     fn set_rules(&mut self, zone: ZoneId, rules: &[RuleRecord], at: Timestamp) -> Outcome {
         self.edit_rules(zone, at, |set| {
-            let known: BTreeMap<RuleId, Arc<RuleRecord>> =
-                set.rules.iter().map(|rule| (rule.id, Arc::clone(rule))).collect();
-            set.rules = rules.iter().map(|rule| next_version(known.get(&rule.id), rule)).collect();
+            replace_rules(set, rules);
             Ok(())
         })
     }
@@ -264,6 +268,49 @@ impl Editor {
         let keys: Vec<_> = versions.collect();
         keys.into_iter().try_for_each(|key| self.remove(key))?;
         self.remove(RecordKey::Ruleset(zone))
+    }
+
+    // Filters.
+
+    fn add_filter(&mut self, record: &FilterRecord) -> Outcome {
+        self.check_count(Group::Filters(record.zone), "filters in a zone", limits::FILTERS_PER_ZONE)?;
+        check_filter(record)?;
+        self.add(Record::Filter(Arc::new(record.clone())))
+    }
+
+    fn replace_filter(&mut self, record: &FilterRecord) -> Outcome {
+        let FilterRecord { zone, id, .. } = *record;
+        check_filter(record)?;
+        let known = self.state.filter(zone, id).ok_or(ModelError::NotFound(RecordKey::Filter(zone, id)))?;
+        let changed = FilterRecord { created: known.created, ..record.clone() };
+        let refers = |rule: &RuleRecord| rule.legacy.as_ref().is_some_and(|legacy| legacy.filter == id);
+        self.put(Record::Filter(Arc::new(changed)));
+        if !self.state.ruleset(zone).is_some_and(|set| set.rules.iter().any(|rule| refers(rule))) {
+            return Ok(());
+        }
+        self.edit_rules(zone, record.modified, |set| {
+            for rule in set.rules.iter_mut().filter(|rule| refers(rule)) {
+                let is_paused = rule.legacy.as_ref().is_some_and(|legacy| legacy.paused);
+                let next = RuleRecord {
+                    expression: record.expression.clone(),
+                    enabled: !is_paused && !record.paused,
+                    modified: record.modified,
+                    ..RuleRecord::clone(rule)
+                };
+                *rule = next_version(Some(rule), &next);
+            }
+            Ok(())
+        })
+    }
+
+    fn remove_filter(&mut self, zone: ZoneId, id: FilterId) -> Outcome {
+        let refers = |rule: &RuleRecord| rule.legacy.as_ref().is_some_and(|legacy| legacy.filter == id);
+        let user = self.state.ruleset(zone).and_then(|set| set.rules.iter().find(|rule| refers(rule)));
+        if let Some(rule) = user {
+            let by = format!("rule {} refers to it; delete the rule first", rule.id);
+            return Err(ModelError::InUse { key: RecordKey::Filter(zone, id), by });
+        }
+        self.remove(RecordKey::Filter(zone, id))
     }
 
     // Lists.
@@ -379,6 +426,12 @@ fn next_version(known: Option<&Arc<RuleRecord>>, rule: &RuleRecord) -> Arc<RuleR
     Arc::new(RuleRecord { version: known.version.saturating_add(1), created: known.created, ..rule.clone() })
 }
 
+/// A rule that is there already keeps its date of creation, and its version if it is the same.
+fn replace_rules(set: &mut Ruleset, rules: &[RuleRecord]) {
+    let known: BTreeMap<RuleId, Arc<RuleRecord>> = set.rules.iter().map(|rule| (rule.id, Arc::clone(rule))).collect();
+    set.rules = rules.iter().map(|rule| next_version(known.get(&rule.id), rule)).collect();
+}
+
 fn take_rule(set: &mut Ruleset, id: RuleId) -> Result<Arc<RuleRecord>, ModelError> {
     let place = set.position(id).ok_or(ModelError::RuleNotFound { zone: set.zone, rule: id })?;
     Ok(set.rules.remove(place))
@@ -415,12 +468,23 @@ fn check_rules(rules: &[Arc<RuleRecord>]) -> Outcome {
     Ok(())
 }
 
+fn check_filter(filter: &FilterRecord) -> Outcome {
+    check_text("the description of a filter", &filter.description)?;
+    check_text("the reference of a filter", &filter.reference)?;
+    check_expression(&filter.expression)
+}
+
+fn check_expression(expression: &str) -> Outcome {
+    if expression.len() > limits::EXPRESSION_BYTES {
+        return Err(invalid("a rule expression", format!("is longer than {} bytes", limits::EXPRESSION_BYTES)));
+    }
+    Ok(())
+}
+
 fn check_rule(rule: &RuleRecord) -> Outcome {
     check_text("the description of a rule", &rule.description)?;
     check_text("the reference of a rule", &rule.reference)?;
-    if rule.expression.len() > limits::EXPRESSION_BYTES {
-        return Err(invalid("a rule expression", format!("is longer than {} bytes", limits::EXPRESSION_BYTES)));
-    }
+    check_expression(&rule.expression)?;
     match &rule.action {
         RuleAction::Block { response: Some(response) } => check_response(response),
         RuleAction::Block { response: None } | RuleAction::Log | RuleAction::Skip => Ok(()),

@@ -1,7 +1,7 @@
 //! What a state lets be done to it.
 
 use super::*;
-use crate::model::{ListKind, SealedKey, Serial, SubjectParts};
+use crate::model::{Legacy, ListKind, SealedKey, Serial, SubjectParts};
 use crate::revocation::{IssuerKeyHash, RevocationKey};
 
 const AT: Timestamp = Timestamp::from_unix_seconds(1_000);
@@ -22,6 +22,7 @@ fn rule(reference: &str) -> RuleRecord {
         enabled: true,
         created: AT,
         modified: AT,
+        legacy: None,
     }
 }
 
@@ -321,4 +322,65 @@ fn a_list_takes_as_many_items_as_the_limit_and_not_one_more() {
     let full = after(&State::default(), &[Change::AddList(list), Change::SetItems { list: id, items, at: AT }]);
     let one_more = Change::AddItems { list: id, items: vec![item(limits::ITEMS_PER_LIST)], at: AT };
     assert!(matches!(full.apply(&[one_more]), Err(ModelError::Limit { what: "items in a list", .. })));
+}
+
+#[test]
+fn a_filter_and_the_rules_that_refer_to_it_change_together() {
+    let filter = FilterRecord {
+        id: FilterId::generate(),
+        zone: zone(),
+        expression: "ssl".to_owned(),
+        description: String::new(),
+        reference: String::new(),
+        paused: false,
+        created: AT,
+        modified: AT,
+    };
+    let id = filter.id;
+    let refers = |paused: bool| RuleRecord {
+        expression: filter.expression.clone(),
+        enabled: !paused,
+        legacy: Some(Legacy { filter: id, priority: None, paused }),
+        ..rule(&paused.to_string())
+    };
+    let add = |rule| Change::AddRule { zone: zone(), rule, position: Position::Last };
+    let changes = [Change::AddFilter(filter.clone()), add(refers(false)), add(refers(true)), add(rule("other"))];
+    let state = after(&State::default(), &changes);
+    let shown = |state: &State| {
+        let rules = state.ruleset(zone()).unwrap().rules.iter();
+        rules.map(|rule| (rule.expression.clone(), rule.enabled)).collect::<Vec<_>>()
+    };
+    let other = shown(&state).pop().unwrap();
+    let replace = |expression: &str, paused| {
+        Change::ReplaceFilter(FilterRecord { expression: expression.to_owned(), paused, ..filter.clone() })
+    };
+    for (paused, expected) in [(true, [false, false]), (false, [true, false])] {
+        let changed = after(&state, &[replace("not ssl", paused)]);
+        let rules = expected.map(|enabled| ("not ssl".to_owned(), enabled));
+        assert_eq!(shown(&changed), [&rules[..], std::slice::from_ref(&other)].concat(), "paused: {paused}");
+    }
+    let remove = Change::RemoveFilter { zone: zone(), id };
+    assert!(matches!(state.apply(std::slice::from_ref(&remove)), Err(ModelError::InUse { .. })));
+    assert!(after(&state, &[Change::RemoveRules(zone()), remove.clone()]).filters(zone()).next().is_none());
+    assert!(matches!(State::default().apply(&[remove]), Err(ModelError::NotFound(_))));
+    assert!(matches!(State::default().apply(&[replace("ssl", false)]), Err(ModelError::NotFound(_))));
+}
+
+#[test]
+fn a_zone_takes_as_many_filters_as_the_limit_and_not_one_more() {
+    let filter = || {
+        Change::AddFilter(FilterRecord {
+            id: FilterId::generate(),
+            zone: zone(),
+            expression: "x".repeat(limits::EXPRESSION_BYTES),
+            description: String::new(),
+            reference: String::new(),
+            paused: false,
+            created: AT,
+            modified: AT,
+        })
+    };
+    let full = after(&State::default(), &(0..limits::FILTERS_PER_ZONE).map(|_| filter()).collect::<Vec<_>>());
+    let expected = ModelError::Limit { what: "filters in a zone", limit: limits::FILTERS_PER_ZONE };
+    assert_eq!(full.apply(&[filter()]).unwrap_err(), expected);
 }

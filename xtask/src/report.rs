@@ -1,10 +1,10 @@
-//! Reads what `cargo test` prints, and sums it up.
+//! Reads what `cargo test` and its test programs print, and sums it up.
 
 use std::fmt;
 
 /// What ran, and what came of it.
 #[derive(Debug, Default)]
-pub(super) struct Report {
+pub(crate) struct Report {
     suites: Vec<Suite>,
     notes: Vec<String>,
 }
@@ -25,7 +25,7 @@ struct Suite {
 }
 
 /// One run of `cargo test`.
-pub(super) struct Run<'a> {
+pub(crate) struct Run<'a> {
     report: &'a mut Report,
     what: String,
     first: usize,
@@ -33,39 +33,61 @@ pub(super) struct Run<'a> {
 
 impl Report {
     /// Begins to read the output of one run.
-    pub(super) fn begin(&mut self, what: &str) -> Run<'_> {
+    pub(crate) fn begin(&mut self, what: &str) -> Run<'_> {
         let first = self.suites.len();
         Run { report: self, what: what.to_owned(), first }
     }
 
     /// Notes a suite that could not run. It counts as a failure: what was not tested is not known to work.
-    pub(super) fn could_not_run(&mut self, name: &str, why: &str) {
+    pub(crate) fn could_not_run(&mut self, name: &str, why: &str) {
         let failures = vec![format!("could not run: {why}")];
         self.suites.push(Suite { name: name.to_owned(), failed: 1, failures, finished: true, ..Suite::default() });
     }
 
     /// Adds a remark.
-    pub(super) fn note(&mut self, text: String) {
+    pub(crate) fn note(&mut self, text: String) {
         self.notes.push(text);
     }
 
     /// How many tests and suites failed.
-    pub(super) fn failed(&self) -> usize {
+    pub(crate) fn failed(&self) -> usize {
         self.suites.iter().map(|suite| suite.failed).sum()
     }
 
+    /// How many tests passed.
+    pub(crate) fn passed(&self) -> usize {
+        self.suites.iter().map(|suite| suite.passed).sum()
+    }
+
     /// The last line.
-    pub(super) fn verdict(&self) -> String {
-        let passed: usize = self.suites.iter().map(|suite| suite.passed).sum();
-        format!("{passed} passed, {} failed", self.failed())
+    pub(crate) fn verdict(&self) -> String {
+        format!("{} passed, {} failed", self.passed(), self.failed())
     }
 }
 
 impl Run<'_> {
+    /// Begins a suite that cargo does not announce.
+    pub(crate) fn suite(&mut self, name: String) {
+        self.report.suites.push(Suite { name, ..Suite::default() });
+    }
+
+    /// Takes in a test of the suite that was begun last.
+    pub(crate) fn tested(&mut self, name: &str, outcome: Result<(), String>) {
+        let Some(suite) = self.report.suites.get_mut(self.first..).and_then(<[Suite]>::last_mut) else { return };
+        suite.finished = true;
+        match outcome {
+            Ok(()) => suite.passed += 1,
+            Err(why) => {
+                suite.failed += 1;
+                suite.failures.push(format!("{name}: {why}"));
+            }
+        }
+    }
+
     /// Takes in one line.
-    pub(super) fn line(&mut self, line: &str) {
+    pub(crate) fn line(&mut self, line: &str) {
         if let Some(name) = suite_name(line) {
-            self.report.suites.push(Suite { name, ..Suite::default() });
+            self.suite(name);
             return;
         }
         let Some(suite) = self.report.suites.get_mut(self.first..).and_then(<[Suite]>::last_mut) else { return };
@@ -84,7 +106,7 @@ impl Run<'_> {
     }
 
     /// Ends the run. A suite without a result has crashed; a run that failed although no test did has not been built.
-    pub(super) fn end(self, success: bool) {
+    pub(crate) fn end(self, success: bool) {
         let Self { report, what, first } = self;
         let suites = report.suites.get_mut(first..).unwrap_or_default();
         for suite in suites.iter_mut().filter(|suite| !suite.finished) {

@@ -2,20 +2,27 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use filter_rules::FactSet;
 
-use super::answer::{Answer, ApiError, Body};
-use super::{dto, zones};
+use super::super::answer::Answer;
+use super::super::caller::Caller;
+use super::super::dto::{self, Envelope};
+use super::super::error::ApiError;
+use super::super::request::{Body, Named};
 use crate::control::Control;
+use crate::model::Scope;
 
-/// `POST /api/v1/zones/{zone}/explain`: what the rules in force make of the given facts.
+/// Says what the rules in force make of the given facts.
+#[utoipa::path(post, path = "/api/v1/zones/{zone}/explain", tag = "rules", request_body = dto::Explain,
+    responses((status = 200, body = Envelope<Vec<dto::ExplainedRule>>)))]
 pub(super) async fn explain(
     State(control): State<Arc<Control>>,
-    Path(zone): Path<String>,
+    caller: Caller,
+    Named(zone): Named<String>,
     Body(request): Body<dto::Explain>,
 ) -> Result<Answer<Vec<dto::ExplainedRule>>, ApiError> {
-    let (_, id) = zones::find(&control, &zone)?;
+    let (_, id) = caller.zone(&control, &zone, Scope::Read)?;
     let facts = FactSet::from_json(&request.facts.to_string())
         .map_err(|error| ApiError::invalid("/facts", error.to_string()))?;
     let snapshot = control.snapshot().await;

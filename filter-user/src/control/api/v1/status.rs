@@ -5,21 +5,27 @@ use std::sync::Arc;
 
 use axum::extract::State;
 
-use super::answer::Answer;
-use super::{dto, zones};
+use super::super::answer::Answer;
+use super::super::caller::Caller;
+use super::super::dto::{self, Envelope};
+use super::super::error::ApiError;
+use super::zones;
 use crate::control::Control;
 use crate::datapath::Datapath;
 use crate::kernel::Count;
+use crate::model::Scope;
 use crate::telemetry::Reason;
 
-/// `GET /api/v1/status`
-pub(super) async fn show(State(control): State<Arc<Control>>) -> Answer<dto::Status> {
+/// Shows what the daemon does: generations, data path, workers, counters.
+#[utoipa::path(get, path = "/api/v1/status", tag = "daemon", responses((status = 200, body = Envelope<dto::Status>)))]
+pub(super) async fn show(State(control): State<Arc<Control>>, caller: Caller) -> Result<Answer<dto::Status>, ApiError> {
+    caller.everywhere(Scope::Read)?;
     let (state, generation) = control.state().await;
     let (workers, datapath) = (control.publisher.workers(), control.publisher.datapath());
     let requests = Reason::ALL
         .iter()
         .map(|reason| (reason.name().to_owned(), workers.iter().map(|worker| worker.counters().of(*reason)).sum()));
-    Answer(dto::Status {
+    Ok(Answer(dto::Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         uptime_seconds: control.started.elapsed().as_secs(),
         generation,
@@ -29,7 +35,7 @@ pub(super) async fn show(State(control): State<Arc<Control>>) -> Answer<dto::Sta
             settings: datapath.settings(),
         },
         listen: control.config.edge.listen.iter().map(ToString::to_string).collect(),
-        zones: zones::zones(&control, &state),
+        zones: zones::zones(&control, &state, &caller),
         revoked: control.revocations.len(),
         workers: workers
             .iter()
@@ -43,7 +49,7 @@ pub(super) async fn show(State(control): State<Arc<Control>>) -> Answer<dto::Sta
         requests: requests.collect(),
         packets: packets(datapath),
         access_records_dropped: control.access.dropped(),
-    })
+    }))
 }
 
 fn packets(datapath: &Datapath) -> BTreeMap<String, dto::PacketCount> {

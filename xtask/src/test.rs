@@ -1,7 +1,5 @@
 //! `cargo xtask test`: every test there is, and a summary that says what ran, what failed and what could not run.
 
-mod report;
-
 use std::env::consts::ARCH;
 use std::io::{BufRead, BufReader};
 use std::process::Command;
@@ -13,9 +11,10 @@ use crate::build::{self, Artifacts, Profile};
 use crate::lab;
 use crate::lint;
 use crate::miri;
+use crate::report::Report;
 use crate::run::say;
 use crate::setup;
-use report::Report;
+use crate::vm;
 
 /// Tests that need root and the built daemon, in the order they run: the cheap ones first.
 const LAB_SUITES: [&str; 3] = ["packets", "end_to_end", "traps"];
@@ -44,6 +43,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         let artifacts = build::build(Profile::Dev)?;
         test(&mut artifacts.cargo("test"), args, &mut report, "unit")?;
         lab_suites(&artifacts, args, &mut report)?;
+        if args.filter.is_none() {
+            oldest_kernel(&artifacts, &mut report)?;
+        }
     }
     report.note(match miri::ready() {
         Ok(()) => "not run, because it takes long: `cargo xtask miri`".to_owned(),
@@ -84,6 +86,23 @@ fn lab_suites(artifacts: &Artifacts, args: &Args, report: &mut Report) -> Result
         cargo.env("RUST_TEST_THREADS", LAB_THREADS);
         test(&mut cargo, args, report, suite)?;
     }
+    Ok(())
+}
+
+/// Runs the packet tables on the oldest kernel that is supported, and guests that fail on purpose. The lab takes too long on emulated CPUs
+/// for every run.
+fn oldest_kernel(artifacts: &Artifacts, report: &mut Report) -> Result<()> {
+    let machine = vm::Machine::prepare(artifacts, &["packets"], None);
+    let boot = match machine.and_then(|machine| machine.boot(vm::OLDEST, false)) {
+        Ok(boot) => boot,
+        Err(error) => {
+            report.note(format!("not run: the packet tables on Linux {}: {error:#}", vm::OLDEST));
+            return Ok(());
+        }
+    };
+    boot.fail_on_purpose(report)?;
+    boot.test(false, report)?;
+    report.note("not run, because it takes long: `cargo xtask vm`, the lab and the other kernels".to_owned());
     Ok(())
 }
 

@@ -1,0 +1,10 @@
+//! Behaviour of the API, over real HTTP.
+
+mod access;
+mod bad_input;
+mod certificates;
+mod firewall;
+mod harness;
+mod lists;
+mod own;
+mod rulesets;

@@ -1,0 +1,144 @@
+//! Running a guest.
+
+use std::{
+    fmt, fs,
+    io::{BufRead as _, BufReader},
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::mpsc::{self, RecvTimeoutError},
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result};
+
+use super::{console::Ending, kernel::Kernel};
+use crate::{run::find, setup};
+
+const PROGRAM: &str = "qemu-system-x86_64";
+/// The Debian package it is in.
+const PACKAGE: &str = "qemu-system-x86";
+const MEMORY: &str = "2048";
+const CPUS: &str = "2";
+/// The end of a panic is the end of the guest. Emulated CPUs may share one real one with much else: what takes a real CPU 20 s is no lockup.
+const COMMAND_LINE: &str = "console=ttyS0 loglevel=5 panic=-1 watchdog_thresh=60";
+/// How long a guest may take to boot where the CPU runs it itself.
+const PROBE: Duration = Duration::from_secs(15);
+
+/// What runs a guest's instructions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Accelerator {
+    /// The CPU.
+    Kvm,
+    /// QEMU's translator.
+    Tcg,
+}
+
+impl fmt::Display for Accelerator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Kvm => "kvm",
+            Self::Tcg => "tcg",
+        })
+    }
+}
+
+impl Accelerator {
+    /// KVM if a guest really boots with it, which the existence of its device does not tell.
+    pub(crate) fn choose(kernel: &Kernel, initramfs: &Path, scratch: &Path) -> Self {
+        if fs::File::options().read(true).write(true).open("/dev/kvm").is_err() {
+            return Self::Tcg;
+        }
+        let guest = Guest { accelerator: Self::Kvm, kernel, initramfs, fault: Some("none"), silence: PROBE };
+        match guest.run(scratch, |_| {}) {
+            Ok(Ending::Done) => Self::Kvm,
+            _ => Self::Tcg,
+        }
+    }
+}
+
+/// Finds QEMU, or installs it.
+pub(crate) fn ensure() -> Result<()> {
+    if find(PROGRAM).is_none() {
+        setup::install(&[PACKAGE])?;
+    }
+    Ok(())
+}
+
+/// A virtual machine to run once.
+pub(crate) struct Guest<'a> {
+    /// What runs it.
+    pub(crate) accelerator: Accelerator,
+    /// Its kernel.
+    pub(crate) kernel: &'a Kernel,
+    /// Its file system.
+    pub(crate) initramfs: &'a Path,
+    /// How it is to fail, if it is to.
+    pub(crate) fault: Option<&'a str>,
+    /// How long it may be silent.
+    pub(crate) silence: Duration,
+}
+
+impl Guest<'_> {
+    /// Runs it to its end, which may be one that it did not choose, and gives each line of its report to `line`. The kernel's console is
+    /// kept in the file `console`.
+    pub(crate) fn run(&self, console: &Path, mut line: impl FnMut(&str)) -> Result<Ending> {
+        let mut child = Ended(self.command(console).spawn().with_context(|| format!("cannot start {PROGRAM}"))?);
+        let report = child.0.stdout.take().context("QEMU's output is a pipe")?;
+        let (sender, lines) = mpsc::channel();
+        thread::spawn(move || {
+            for line in BufReader::new(report).split(b'\n').map_while(Result::ok) {
+                let line = String::from_utf8_lossy(&line).trim_end_matches('\r').to_owned();
+                if sender.send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        let (mut last, mut stalled) = (String::new(), None);
+        loop {
+            match lines.recv_timeout(self.silence) {
+                Ok(text) => {
+                    line(&text);
+                    last = text;
+                }
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => {
+                    stalled = Some(self.silence.as_secs());
+                    break;
+                }
+            }
+        }
+        drop(child);
+        let console = fs::read(console).with_context(|| format!("cannot read {}", console.display()))?;
+        Ok(Ending::judge(&last, &String::from_utf8_lossy(&console), stalled))
+    }
+
+    fn command(&self, console: &Path) -> Command {
+        let mut qemu = Command::new(PROGRAM);
+        // With all the features there are: a guest has no entropy but what the CPU's own generator gives it.
+        qemu.args(["-accel", &self.accelerator.to_string(), "-cpu", "max", "-smp", CPUS, "-m", MEMORY]);
+        qemu.args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]);
+        qemu.arg("-kernel").arg(&self.kernel.image).arg("-initrd").arg(self.initramfs);
+        let fault = self.fault.map(|fault| format!(" -- {fault}")).unwrap_or_default();
+        qemu.arg("-append").arg(format!("{COMMAND_LINE}{fault}"));
+        qemu.arg("-serial").arg(format!("file:{}", console.display()));
+        qemu.args(["-chardev", "stdio,id=report,signal=off", "-serial", "chardev:report"]);
+        qemu.stdin(Stdio::null()).stdout(Stdio::piped());
+        if self.fault.is_some() {
+            // It is expected to end badly.
+            qemu.stderr(Stdio::null());
+        }
+        qemu
+    }
+}
+
+/// A process that does not outlive this value.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        // Gone already, where it ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
