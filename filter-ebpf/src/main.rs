@@ -16,6 +16,7 @@
 //! | [`opening`], [`claim`] | the beginning of a spliced connection, its port and entries |
 //! | [`replay`], [`proxy`] | the origin's answer turned into what the client said |
 //! | [`flow`], [`options`], [`link`] | its packets: translation, options, the way out |
+//! | [`too_big`] | routers' messages about its packets |
 //! | [`closing`], [`flags`] | its end, and what both directions write |
 //! | [`counters`], [`log`] | what is kept of a packet |
 //! | [`steer`] | the worker of a connection |
@@ -56,6 +57,7 @@ mod sockets;
 mod steer;
 mod sum;
 mod syn;
+mod too_big;
 mod verdict;
 
 use aya_ebpf::{

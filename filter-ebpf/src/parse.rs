@@ -29,10 +29,12 @@ pub(crate) struct IpProtocol(u8);
 
 impl IpProtocol {
     const HOP_BY_HOP: Self = Self(0);
+    pub(crate) const ICMP: Self = Self(1);
     pub(crate) const TCP: Self = Self(6);
     pub(crate) const UDP: Self = Self(17);
     const ROUTING: Self = Self(43);
     const FRAGMENT: Self = Self(44);
+    pub(crate) const ICMP_V6: Self = Self(58);
     const DESTINATION_OPTIONS: Self = Self(60);
     const MOBILITY: Self = Self(135);
     const HIP: Self = Self(139);

@@ -12,7 +12,7 @@ use crate::{
     closing, deny, flow, front, hello, hosts, log, maps, opening,
     packet::Packet,
     parse::{self, Datagram, IpProtocol, Segment, TcpHeader},
-    reset,
+    reset, too_big,
 };
 
 /// Finds the reason of a packet, and rewrites the packet if the reason's action is to answer it or to send it on.
@@ -54,7 +54,8 @@ fn listened(ctx: &XdpContext) -> Result<*mut ListenValue, Reason> {
     let packet = Packet::new(ctx);
     let datagram: Datagram = parse::datagram(&packet)?;
     if datagram.protocol != IpProtocol::TCP && datagram.protocol != IpProtocol::UDP {
-        return Err(Reason::OtherProtocol);
+        let is_message = datagram.protocol == IpProtocol::ICMP || datagram.protocol == IpProtocol::ICMP_V6;
+        return Err(if is_message { too_big::forward(ctx, &datagram) } else { Reason::OtherProtocol });
     }
     let key = parse::listen_key(&packet, &datagram)?;
     if datagram.protocol == IpProtocol::UDP {

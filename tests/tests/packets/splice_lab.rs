@@ -3,7 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io::{Read as _, Write as _},
+    io::{self, Read as _, Write as _},
     net::{Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream},
     sync::{
         Arc,
@@ -25,7 +25,7 @@ use crate::{
 
 pub(crate) const HOST: &str = "www.example.com";
 pub(crate) const ORIGIN_IPV6: Ipv6Addr = Ipv6Addr::new(0xfd77, 2, 0, 0, 0, 0, 0, 2);
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The world of a test.
 pub(crate) struct World {
@@ -120,12 +120,32 @@ impl World {
         }
     }
 
-    /// Connects from the client and says hello.
-    pub(crate) fn connect(&self, to: SocketAddr) -> std::io::Result<TcpStream> {
+    /// Listens at the edge, in the place of workers, and says so to whoever says something.
+    pub(crate) fn worker(&self) {
+        for address in listen() {
+            let listener = self.network.edge.enter(|| Ok(TcpListener::bind(address)?)).unwrap();
+            thread::spawn(move || {
+                for mut stream in listener.incoming().flatten() {
+                    if stream.read(&mut [0; 4096]).is_ok_and(|count| count > 0) {
+                        let _ = stream.write_all(b"worker");
+                    }
+                }
+            });
+        }
+    }
+
+    /// Connects from the client.
+    pub(crate) fn open(&self, to: SocketAddr) -> io::Result<TcpStream> {
         let stream = self.network.client.enter(|| Ok(TcpStream::connect_timeout(&to, PATIENCE))).unwrap()?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
-        (&stream).write_all(&hello())?;
+        Ok(stream)
+    }
+
+    /// Connects from the client and says hello.
+    pub(crate) fn connect(&self, to: SocketAddr) -> io::Result<TcpStream> {
+        let mut stream = self.open(to)?;
+        stream.write_all(&hello())?;
         Ok(stream)
     }
 }
