@@ -89,9 +89,14 @@ fn abi() -> String {
     ] {
         lines.push(format!("map {name}: {key} -> {value}, {entries} entries"));
     }
-    for program in
-        [maps::PROGRAM_EDGE, maps::PROGRAM_REPLAY, maps::PROGRAM_STEER, maps::PROGRAM_PASS, maps::PROGRAM_ABI]
-    {
+    for program in [
+        maps::PROGRAM_EDGE,
+        maps::PROGRAM_REPLAY,
+        maps::PROGRAM_STEER,
+        maps::PROGRAM_PASS,
+        maps::PROGRAM_LOSSY,
+        maps::PROGRAM_ABI,
+    ] {
         lines.push(format!("program {program}"));
     }
     for reason in Reason::ALL {

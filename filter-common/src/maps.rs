@@ -47,6 +47,8 @@ pub const PROGRAM_REPLAY: &str = "mtls_replay";
 pub const PROGRAM_STEER: &str = "mtls_steer";
 /// Passes everything: for the peer of a veth, which delivers what was sent by `XDP_TX` only if it has a program too.
 pub const PROGRAM_PASS: &str = "xdp_pass";
+/// The same, but for one frame in ten.
+pub const PROGRAM_LOSSY: &str = "xdp_lossy";
 /// Returns [`ABI_VERSION`](crate::ABI_VERSION); run once by the loader, never attached.
 pub const PROGRAM_ABI: &str = "mtls_abi";
 

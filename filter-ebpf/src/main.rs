@@ -62,6 +62,7 @@ mod verdict;
 
 use aya_ebpf::{
     bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC, sk_action, xdp_action},
+    helpers::generated::bpf_get_prandom_u32,
     macros::{classifier, sk_reuseport, xdp},
     programs::{SkReuseportContext, TcContext, XdpContext},
 };
@@ -104,6 +105,14 @@ pub fn mtls_steer(ctx: SkReuseportContext) -> u32 {
 #[xdp]
 pub fn xdp_pass(_ctx: XdpContext) -> u32 {
     xdp_action::XDP_PASS
+}
+
+/// Passes nine frames of ten: a bad link, for the lab.
+#[xdp]
+pub fn xdp_lossy(_ctx: XdpContext) -> u32 {
+    // SAFETY: the helper takes nothing and touches nothing.
+    let random = unsafe { bpf_get_prandom_u32() };
+    if random % 10 == 0 { xdp_action::XDP_DROP } else { xdp_action::XDP_PASS }
 }
 
 /// Says which ABI this object was built with; the loader runs it once and never attaches it.

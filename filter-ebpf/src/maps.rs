@@ -15,7 +15,7 @@ use filter_common::{
     splice::{Flow, HostCounter, HostValue, Origin, Stash, Target},
 };
 
-use crate::{options, parse::Segment, syn::Offer};
+use crate::{options, parse::Segment, syn::Offer, too_big};
 
 #[map]
 pub(crate) static LISTEN: HashMap<ListenKey, ListenValue> = HashMap::with_max_entries(LISTEN_MAX, 0);
@@ -142,6 +142,8 @@ pub(crate) struct Scratch {
     pub(crate) back: Flow,
     /// Its key.
     pub(crate) origin_key: ConnectionKey,
+    /// A router's message.
+    pub(crate) message: too_big::Message,
     /// What a counter begins with: zeros, as all of this does.
     pub(crate) no_counter: HostCounter,
     /// Where the search for a port goes on, on this CPU.

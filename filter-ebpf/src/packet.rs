@@ -57,6 +57,13 @@ impl Packet {
         Self { start: ctx.data(), end: ctx.data_end() }
     }
 
+    /// The same for a function that does nothing with its context but this, and is not inlined: LLVM would pass it the two ends
+    /// of the packet instead, as halves of registers, which the verifier does not take for pointers.
+    #[inline(always)]
+    pub(crate) fn of_argument(ctx: &XdpContext) -> Self {
+        Self::new(&XdpContext::new(opaque_address(ctx.ctx as usize) as *mut _))
+    }
+
     /// The packet between these addresses, which must be those that the kernel names.
     #[inline(always)]
     pub(crate) fn between(start: usize, end: usize) -> Self {

@@ -288,6 +288,10 @@ fn ipv6(packet: &Packet, ip_at: u32) -> Result<Datagram, Reason> {
     if header.version >> 4 != 6 || end > packet.length() {
         return Err(Reason::Malformed);
     }
+    // On no wire (RFC 4038, 4.2), and it must not be taken for the IPv4 packet that it is not.
+    if is_mapped(header.source) || is_mapped(header.destination) {
+        return Err(Reason::Malformed);
+    }
     let (protocol, transport_at) = extension_headers(packet, IpProtocol(header.next_header), ip_at + 40)?;
     Ok(Datagram {
         is_v4: false,
@@ -298,6 +302,12 @@ fn ipv6(packet: &Packet, ip_at: u32) -> Result<Datagram, Reason> {
         source: header.source,
         destination: header.destination,
     })
+}
+
+/// Whether this is an IPv4 address, as IPv6 writes them.
+#[inline(always)]
+fn is_mapped(Address([a, b, c, d]): Address) -> bool {
+    Address([a, b, c, d]) == Address::from_v4(d)
 }
 
 /// Follows extension headers to the transport header.

@@ -5,11 +5,12 @@ use aya_ebpf::programs::XdpContext;
 use filter_common::{
     Reason,
     layout::{Address, ConnectionKey},
+    splice::Flow,
 };
 
 use crate::{
     flow::{self, added},
-    link,
+    link, maps,
     packet::Packet,
     parse::{Datagram, IpProtocol},
     sum::Sum,
@@ -24,13 +25,16 @@ const MESSAGE_HEADER: u32 = 8;
 /// An IPv4 header without options, which is all that a packet of ours has.
 const FIRST_BYTE_V4: u8 = 0x45;
 const VERSION_V6: u8 = 6;
+/// For the verifier: above what a place can be.
+const PLACE_MASK: u32 = 0x3fff;
 /// Where the checksum of an IPv4 header is.
 const CHECKSUM_V4: u32 = 10;
 
 /// What a message says, and where in the packet.
-struct Message {
-    /// The packet it is about: who sent it to whom.
-    about: ConnectionKey,
+#[repr(C)]
+pub(crate) struct Message {
+    /// The direction that goes to the sender of the packet it is about: the other one than sent it.
+    back: ConnectionKey,
     /// Of that packet, in network order.
     sequence: u32,
     /// Where the IP header of that packet is.
@@ -39,63 +43,34 @@ struct Message {
     tcp_at: u32,
 }
 
-/// Sends a message about a spliced connection on to whom it is for. Everything else is the kernel's.
+/// Sends a message about a spliced connection on to whom it is for. Everything else is the kernel's. Each step has a frame of
+/// its own: the stack is small.
 #[inline(always)]
 pub(crate) fn forward(ctx: &XdpContext, datagram: &Datagram) -> Reason {
-    match Reason::from_u32(apart(ctx, datagram.ip_at & 0x1f, datagram.transport_at & 0x3fff, datagram.is_v4.into())) {
-        Some(reason) => reason,
-        None => Reason::Internal,
-    }
-}
-
-/// In a frame of its own: the stack is small.
-#[inline(never)]
-fn apart(ctx: &XdpContext, ip_at: u32, at: u32, is_v4: u32) -> u32 {
-    match try_forward(ctx, ip_at, at, is_v4 != 0) {
-        Some(Ok(())) => Reason::SpliceTooBig.into(),
-        Some(Err(reason)) => reason.into(),
-        None => Reason::OtherProtocol.into(),
-    }
-}
-
-#[inline(always)]
-fn try_forward(ctx: &XdpContext, ip_at: u32, at: u32, is_v4: bool) -> Option<Result<(), Reason>> {
-    let packet = Packet::new(ctx);
-    let message = if is_v4 { read_v4(&packet, at)? } else { read_v6(&packet, at)? };
-    // The packet was sent by the other direction than the one that goes to its sender.
-    let back = ConnectionKey {
-        client: message.about.edge,
-        edge: message.about.client,
-        client_port: message.about.edge_port,
-        edge_port: message.about.client_port,
+    let (ip_at, at) = (datagram.ip_at & 0x1f, datagram.transport_at & 0x3fff);
+    let is_read = if datagram.is_v4 { read_v4(ctx, at) } else { read_v6(ctx, at) };
+    let Some(message) = maps::scratch().map(|scratch| &scratch.message).filter(|_| is_read != 0) else {
+        return Reason::OtherProtocol;
     };
-    let place = flow::of(&back)?;
+    let Some(place) = flow::of(&message.back) else { return Reason::OtherProtocol };
+    let is_written = transport(ctx, at, message, place) != 0
+        && if datagram.is_v4 {
+            internet_v4(ctx, ip_at, message, place)
+        } else {
+            internet_v6(ctx, ip_at, at, message, place)
+        } != 0;
     // SAFETY: an entry of the map of flows, which stays readable while this program runs.
-    let flow = unsafe { &*place };
-    let sequence = added(message.sequence, flow.acknowledgement_add);
-    let ports = [flow.destination_port, flow.source_port];
-    let checksum: u16 = packet.read(at + 2)?;
-    let sum = Sum::covered_by(checksum)
-        .replaced(message.about.client_port.into(), ports[0].into())
-        .replaced(message.about.edge_port.into(), ports[1].into())
-        .replaced(message.sequence, sequence);
-    packet.write(message.tcp_at, ports)?;
-    packet.write(message.tcp_at + 4, [sequence])?;
-    let sum = if is_v4 {
-        // The header that the message is about sums up to the same as before, with its checksum.
-        write_v4(&packet, message.ip_at, flow.destination, flow.source)?;
-        write_v4(&packet, ip_at, flow.source, flow.destination)?;
-        sum
-    } else {
-        let sum = write_v6(&packet, message.ip_at, flow.destination, flow.source, sum)?;
-        write_v6(&packet, ip_at, flow.source, flow.destination, sum)?
-    };
-    packet.write(at + 2, sum.checksum())?;
-    Some(link::leave(ctx, ip_at, &flow.link))
+    let link = unsafe { &(*place).link };
+    if is_written && link::leave(ctx, ip_at, link).is_ok() { Reason::SpliceTooBig } else { Reason::Internal }
+}
+
+#[inline(never)]
+fn read_v4(ctx: &XdpContext, at: u32) -> u32 {
+    u32::from(try_read_v4(&Packet::of_argument(ctx), at).is_some())
 }
 
 #[inline(always)]
-fn read_v4(packet: &Packet, at: u32) -> Option<Message> {
+fn try_read_v4(packet: &Packet, at: u32) -> Option<()> {
     let ip_at = at + MESSAGE_HEADER;
     let first: u8 = packet.read(ip_at)?;
     let protocol: u8 = packet.read(ip_at + 9)?;
@@ -106,8 +81,13 @@ fn read_v4(packet: &Packet, at: u32) -> Option<Message> {
     read_tcp(packet, ip_at, ip_at + 20, Address::from_v4(source), Address::from_v4(destination))
 }
 
+#[inline(never)]
+fn read_v6(ctx: &XdpContext, at: u32) -> u32 {
+    u32::from(try_read_v6(&Packet::of_argument(ctx), at).is_some())
+}
+
 #[inline(always)]
-fn read_v6(packet: &Packet, at: u32) -> Option<Message> {
+fn try_read_v6(packet: &Packet, at: u32) -> Option<()> {
     let ip_at = at + MESSAGE_HEADER;
     let version: u8 = packet.read(ip_at)?;
     let protocol: u8 = packet.read(ip_at + 6)?;
@@ -124,14 +104,49 @@ fn kind(packet: &Packet, at: u32) -> Option<[u8; 2]> {
 }
 
 #[inline(always)]
-fn read_tcp(packet: &Packet, ip_at: u32, tcp_at: u32, source: Address, destination: Address) -> Option<Message> {
-    let [client_port, edge_port]: [u16; 2] = packet.read(tcp_at)?;
+fn read_tcp(packet: &Packet, ip_at: u32, tcp_at: u32, source: Address, destination: Address) -> Option<()> {
+    let [source_port, destination_port]: [u16; 2] = packet.read(tcp_at)?;
     let [sequence]: [u32; 1] = packet.read(tcp_at + 4)?;
-    let about = ConnectionKey { client: source, edge: destination, client_port, edge_port };
-    Some(Message { about, sequence, ip_at, tcp_at })
+    let back =
+        ConnectionKey { client: destination, edge: source, client_port: destination_port, edge_port: source_port };
+    maps::scratch()?.message = Message { back, sequence, ip_at, tcp_at };
+    Some(())
 }
 
-/// Replaces the addresses of an IPv4 header, and its checksum with them.
+/// Replaces ports and sequence number of the packet that a message is about, and the checksum of the message with them.
+#[inline(never)]
+fn transport(ctx: &XdpContext, at: u32, message: &Message, place: *mut Flow) -> u32 {
+    // SAFETY: an entry of the map of flows, which stays readable while this program runs.
+    u32::from(try_transport(&Packet::of_argument(ctx), at, message, unsafe { &*place }).is_some())
+}
+
+#[inline(always)]
+fn try_transport(packet: &Packet, at: u32, message: &Message, flow: &Flow) -> Option<()> {
+    // Of the sender, who counts as the acknowledgements of the other direction do.
+    let sequence = added(message.sequence, flow.acknowledgement_add);
+    let checksum: u16 = packet.read(at + 2)?;
+    let sum = Sum::covered_by(checksum)
+        .replaced(message.back.edge_port.into(), flow.destination_port.into())
+        .replaced(message.back.client_port.into(), flow.source_port.into())
+        .replaced(message.sequence, sequence);
+    packet.write(at + 2, sum.checksum())?;
+    let tcp_at = message.tcp_at & PLACE_MASK;
+    packet.write(tcp_at, [flow.destination_port, flow.source_port])?;
+    packet.write(tcp_at + 4, [sequence])
+}
+
+/// Replaces the addresses of the message and of the packet that it is about. The header of that packet sums up to the same as
+/// before, with its own checksum, and so the checksum of the message stays.
+#[inline(never)]
+fn internet_v4(ctx: &XdpContext, ip_at: u32, message: &Message, place: *mut Flow) -> u32 {
+    let packet = Packet::of_argument(ctx);
+    // SAFETY: an entry of the map of flows, which stays readable while this program runs.
+    let flow = unsafe { &*place };
+    let written = write_v4(&packet, message.ip_at & PLACE_MASK, flow.destination, flow.source)
+        .and_then(|()| write_v4(&packet, ip_at, flow.source, flow.destination));
+    u32::from(written.is_some())
+}
+
 #[inline(always)]
 fn write_v4(packet: &Packet, ip_at: u32, source: Address, destination: Address) -> Option<()> {
     let (Address([.., source]), Address([.., destination])) = (source, destination);
@@ -142,11 +157,24 @@ fn write_v4(packet: &Packet, ip_at: u32, source: Address, destination: Address) 
     packet.write(ip_at + 12, [source, destination])
 }
 
-/// Replaces the addresses of an IPv6 header; `sum` goes on with what changed.
+/// The same for IPv6, where there are no checksums but that of the message, which covers all four addresses.
+#[inline(never)]
+fn internet_v6(ctx: &XdpContext, ip_at: u32, at: u32, message: &Message, place: *mut Flow) -> u32 {
+    let packet = Packet::of_argument(ctx);
+    // SAFETY: an entry of the map of flows, which stays readable while this program runs.
+    let flow = unsafe { &*place };
+    let about_at = message.ip_at & PLACE_MASK;
+    let written = replace_v6(&packet, at, about_at + 8, flow.destination)
+        .and_then(|()| replace_v6(&packet, at, about_at + 24, flow.source))
+        .and_then(|()| replace_v6(&packet, at, ip_at + 8, flow.source))
+        .and_then(|()| replace_v6(&packet, at, ip_at + 24, flow.destination));
+    u32::from(written.is_some())
+}
+
 #[inline(always)]
-fn write_v6(packet: &Packet, ip_at: u32, source: Address, destination: Address, sum: Sum) -> Option<Sum> {
-    let old: [Address; 2] = [Address(packet.read(ip_at + 8)?), Address(packet.read(ip_at + 24)?)];
-    packet.write(ip_at + 8, source.0)?;
-    packet.write(ip_at + 24, destination.0)?;
-    Some(sum.replaced_address(old[0], source).replaced_address(old[1], destination))
+fn replace_v6(packet: &Packet, message_at: u32, at: u32, address: Address) -> Option<()> {
+    let old = Address(packet.read(at)?);
+    let checksum: u16 = packet.read(message_at + 2)?;
+    packet.write(at, address.0)?;
+    packet.write(message_at + 2, Sum::covered_by(checksum).replaced_address(old, address).checksum())
 }
