@@ -14,13 +14,13 @@ use std::{
 };
 
 use aya::Ebpf;
-use filter_common::Reason;
+use filter_common::{Reason, maps::PROGRAM_LOSSY};
 use filter_tests::lab::{EDGE_IPV4, EDGE_IPV6, Namespace, Network, ORIGIN_IPV4};
 use filter_user::kernel::{HostAction, Kernel, KernelConfig, KernelPlan, Mode, SpliceTo};
 
 use crate::{
     corpus::{client_hello, server_name},
-    link::receive_on,
+    link::{receive_on, receive_with},
 };
 
 pub(crate) const HOST: &str = "www.example.com";
@@ -31,7 +31,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) struct World {
     // Dropped first: it detaches from interfaces of the network.
     pub(crate) kernel: Kernel,
-    _receivers: [Ebpf; 2],
+    receivers: [Option<Ebpf>; 2],
     pub(crate) network: Network,
 }
 
@@ -63,13 +63,13 @@ impl World {
         Self::on(network, mode, plan)
     }
 
-    pub(crate) fn on(network: Network, mode: Mode, plan: &KernelPlan) -> Self {
+    fn on(network: Network, mode: Mode, plan: &KernelPlan) -> Self {
         let receiver = |namespace: &Namespace, link: &'static str| namespace.enter(|| Ok(receive_on(link))).unwrap();
-        let receivers = [receiver(&network.client, "client0"), receiver(&network.origin, "origin0")];
+        let receivers = [receiver(&network.client, "client0"), receiver(&network.origin, "origin0")].map(Some);
         let config =
             KernelConfig { interface: "edge0".to_owned(), listen: listen(), mode, log_sample: 0, syn_cookies: true };
         let kernel = network.edge.enter(|| Ok(Kernel::load(&config, plan)?)).unwrap();
-        let mut world = Self { kernel, _receivers: receivers, network };
+        let mut world = Self { kernel, receivers, network };
         let start = Instant::now();
         while !world.kernel.unreachable_origins().is_empty() {
             assert!(start.elapsed() < PATIENCE, "{:?}", world.kernel.unreachable_origins());
@@ -77,6 +77,18 @@ impl World {
             world.sweep(Duration::from_secs(3600));
         }
         world
+    }
+
+    /// Loses one in ten of the frames that the edge sends.
+    pub(crate) fn lose_frames(&mut self) {
+        for (index, (namespace, link)) in
+            [(&self.network.client, "client0"), (&self.network.origin, "origin0")].into_iter().enumerate()
+        {
+            // A link has one program at a time.
+            self.receivers[index] = None;
+            let lossy = namespace.enter(|| Ok(receive_with(PROGRAM_LOSSY, link))).unwrap();
+            self.receivers[index] = Some(lossy);
+        }
     }
 
     /// Does something with the kernel inside the edge's namespace.

@@ -253,30 +253,21 @@ fn a_hello_in_two_segments_goes_out_at_once() {
 
 #[test]
 fn a_lossy_link_slows_down_but_changes_nothing() {
-    for (name, trouble) in [
-        ("loss1", &["loss", "1%"][..]),
-        ("loss10", &["loss", "10%"]),
-        ("reorder", &["delay", "2ms", "1ms", "reorder", "25%"]),
-    ] {
-        for proxy_protocol in [false, true] {
-            let world = World::with(name, Mode::Native, &plan(proxy_protocol));
-            world.origin(if proxy_protocol { behind_header } else { echo });
-            for (namespace, link) in [(&world.network.client, "client0"), (&world.network.origin, "origin0")] {
-                let command = [&["qdisc", "add", "dev", link, "root", "netem"], trouble].concat();
-                namespace.enter(|| Ok(Command::new("tc").args(&command).status()?)).unwrap();
+    for (name, proxy_protocol) in [("lossy", false), ("lossyp", true)] {
+        let mut world = World::with(name, Mode::Native, &plan(proxy_protocol));
+        world.lose_frames();
+        world.origin(if proxy_protocol { behind_header } else { echo });
+        thread::scope(|scope| {
+            for to in listen().into_iter().cycle().take(20) {
+                let world = &world;
+                scope.spawn(move || {
+                    let result = world.connect(to).and_then(|stream| exchange(stream, &noise(50_000)));
+                    result.unwrap_or_else(|error| panic!("{name}, {to}: {error}: {:?}", world.counts()));
+                });
             }
-            thread::scope(|scope| {
-                for to in listen().into_iter().cycle().take(20) {
-                    let world = &world;
-                    scope.spawn(move || {
-                        let result = world.connect(to).and_then(|stream| exchange(stream, &noise(50_000)));
-                        result.unwrap_or_else(|error| panic!("{name}, {to}: {error}: {:?}", world.counts()));
-                    });
-                }
-            });
-            assert_eq!(world.packets(Reason::Internal), 0);
-            assert_eq!(world.packets(Reason::FlowUnknown), 0, "{name}: {:?}", world.counts());
-        }
+        });
+        assert_eq!(world.packets(Reason::Internal), 0);
+        assert!(world.packets(Reason::SpliceRetried) > 0, "nothing was lost: {:?}", world.counts());
     }
 }
 

@@ -9,6 +9,7 @@ use crate::{
     frame::{ACK, FIN, Family, Frame, RST, SYN, expected_reset, shapes},
     front,
     plane::Plane,
+    splice,
 };
 
 /// XDP_DROP, XDP_PASS, XDP_TX and XDP_REDIRECT.
@@ -290,7 +291,11 @@ fn each_packet_of_the_table_gets_its_reason_and_answer() {
 
 #[test]
 fn every_reason_is_hit_by_a_row() {
-    let hit: BTreeSet<Reason> = run_table().into_iter().chain(front::run_handshakes()).collect();
+    let hit: BTreeSet<Reason> =
+        [run_table(), front::run_handshakes(), splice::run_splices(), splice::run_out_of_ports()]
+            .concat()
+            .into_iter()
+            .collect();
     // Counted only when a kernel helper refuses what it cannot refuse.
     assert_eq!((NAME_63.len(), NAME_64.len()), (63, 64));
     let unreachable = [Reason::Internal];
