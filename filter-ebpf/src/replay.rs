@@ -132,7 +132,12 @@ fn offered(ctx: &TcContext, segment: &Segment) -> Option<&'static syn::Offer> {
 fn unfit(segment: &Segment, client: &Flow, from_origin: *mut Flow) {
     if let Some(origin) = maps::ORIGINS.get_ptr_mut(client.origin) {
         // SAFETY: an entry of the array; userspace and this program write the same flag.
-        unsafe { (*origin).flags |= ORIGIN_WITHOUT_TIMESTAMPS };
+        unsafe {
+            // Not another one that has its index since.
+            if (*origin).address == client.destination && (*origin).port == client.destination_port {
+                (*origin).flags |= ORIGIN_WITHOUT_TIMESTAMPS;
+            }
+        }
     }
     opening::give_up(&segment.connection, &closing::peer_key(from_origin), from_origin);
 }

@@ -5,12 +5,16 @@ use std::{
     fmt,
     net::{IpAddr, SocketAddr},
     ops::RangeInclusive,
+    path::Path,
     time::Duration,
 };
 
 use super::{
-    Changes, Count, Flow, HostCount, KernelError, KernelLog, KernelPlan, Penalty, Program, Setting, cookies::Settings,
-    interfaces::Interfaces, routes::Routes,
+    Changes, Count, Flow, HostCount, KernelError, KernelLog, KernelPlan, Penalty, Program, Setting,
+    cookies::Settings,
+    interfaces::Interfaces,
+    pins::{Left, Pins},
+    routes::Routes,
 };
 
 /// How XDP is to be attached.
@@ -72,7 +76,7 @@ pub struct KernelConfig {
 /// connections of its own.
 pub const SPLICE_PORTS: RangeInclusive<u16> = 10_240..=32_767;
 
-/// The packet plane at work. Dropping it detaches the program.
+/// The packet plane at work. Dropping it detaches the program, unless it was pinned.
 #[derive(Debug)]
 pub struct Kernel {
     // In this order: the program is detached before the settings go back to what they were.
@@ -80,6 +84,8 @@ pub struct Kernel {
     interfaces: Interfaces,
     settings: Option<Settings>,
     routes: Routes,
+    pins: Option<Pins>,
+    adopted: bool,
     interface: String,
     failed: Vec<(AttachedMode, String)>,
 }
@@ -88,21 +94,63 @@ impl Kernel {
     /// Loads the program, fills its maps with the plan, and attaches it, in this order: a program in front of an empty host
     /// table would reset every connection.
     pub fn load(config: &KernelConfig, plan: &KernelPlan) -> Result<Self, KernelError> {
-        let interface = config.interface.clone();
-        if nix::net::if_::if_nametoindex(config.interface.as_str()).is_err() {
-            return Err(KernelError::NoInterface { interface });
+        check_interface(config)?;
+        let program = Program::load(&config.listen, config.log_sample)?;
+        let settings = config.syn_cookies.then(Settings::apply).transpose();
+        Self::start(config, plan, program, None, settings)
+    }
+
+    /// The same, but the program stays when this is dropped, or the process killed: connections that are spliced go on, and
+    /// new ones to spliced hosts are spliced; whatever needs a worker is refused. The next call with the same directory goes on
+    /// with them, if the ABI is the same; [`detach_pinned`] ends it.
+    ///
+    /// `directory` is in a BPF file system (`/sys/fs/bpf/mtls-filter/<instance>`), and made if it is not there.
+    pub fn load_pinned(config: &KernelConfig, plan: &KernelPlan, directory: &Path) -> Result<Self, KernelError> {
+        check_interface(config)?;
+        let (pins, Left { numbers, settings, adopted }) = Pins::open(directory)?;
+        let program = Program::load_pinned(&config.listen, config.log_sample, &pins, numbers)?;
+        let settings = config.syn_cookies.then(|| Settings::adopt(settings)).transpose();
+        let mut kernel = Self::start(config, plan, program, Some(pins), settings)?;
+        kernel.adopted = adopted;
+        if let Some(pins) = &kernel.pins {
+            pins.settle()?;
         }
-        let mut program = Program::load(&config.listen, config.log_sample)?;
-        program.apply(plan)?;
-        let settings = config.syn_cookies.then(Settings::apply).transpose()?;
+        kernel.program.end_strays()?;
+        Ok(kernel)
+    }
+
+    fn start(
+        config: &KernelConfig,
+        plan: &KernelPlan,
+        mut program: Program,
+        pins: Option<Pins>,
+        settings: Result<Option<Settings>, KernelError>,
+    ) -> Result<Self, KernelError> {
+        program.fill_tables(plan)?;
+        let settings = settings?;
         if config.syn_cookies {
             program.answer_syns(&config.interface)?;
         }
         let routes = Routes::open().map_err(KernelError::Routes)?;
-        let (interfaces, failed) = Interfaces::attach(&mut program, &interface, config.mode)?;
-        let mut kernel = Self { program, interfaces, settings, routes, interface, failed };
+        let interface = config.interface.clone();
+        let (interfaces, failed) = Interfaces::attach(&mut program, &interface, config.mode, pins.clone())?;
+        let mut kernel = Self { program, interfaces, settings, routes, pins, adopted: false, interface, failed };
+        kernel.remember_settings();
         kernel.look_up_ways()?;
         Ok(kernel)
+    }
+
+    /// Whether it goes on with what an earlier process has left.
+    pub fn adopted(&self) -> bool {
+        self.adopted
+    }
+
+    /// With pins, settings stay as long as they do.
+    fn remember_settings(&mut self) {
+        if let (Some(pins), Some(settings)) = (&self.pins, &mut self.settings) {
+            settings.keep();
+            pins.write_settings(settings.list());
+        }
     }
 
     /// The first step of putting a plan in force, before the workers change: takes every host off the fast path that is
@@ -210,7 +258,9 @@ impl Kernel {
             return Ok(());
         }
         if let Some(settings) = &mut self.settings {
-            settings.reserve(&SPLICE_PORTS);
+            if settings.reserve(&SPLICE_PORTS) {
+                self.remember_settings();
+            }
         }
         let mut ways = HashMap::new();
         for origin in origins {
@@ -224,4 +274,19 @@ impl Kernel {
         self.program.limit_packets(ways.values().map(|way| way.mtu).min())?;
         self.program.route(|origin| ways.get(&origin).map(|way| way.path))
     }
+}
+
+/// Detaches what [`Kernel::load_pinned`] has left in this directory, and sets the kernel's settings back. False if there was
+/// nothing.
+pub fn detach_pinned(directory: &Path) -> bool {
+    let pins = Pins::at(directory);
+    let (settings, was_there) = pins.remove_all();
+    pins.remove_directory();
+    Settings::restore(settings);
+    was_there
+}
+
+fn check_interface(config: &KernelConfig) -> Result<(), KernelError> {
+    let no_interface = |_| KernelError::NoInterface { interface: config.interface.clone() };
+    nix::net::if_::if_nametoindex(config.interface.as_str()).map(drop).map_err(no_interface)
 }

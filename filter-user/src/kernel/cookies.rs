@@ -42,26 +42,52 @@ impl fmt::Display for Setting {
 /// The settings while SYN cookies are answered by XDP. Dropping it restores them; a process that is killed leaves them, which
 /// does no harm: the kernel then answers all SYNs with cookies.
 #[derive(Debug)]
-pub(super) struct Settings(Vec<Setting>);
+pub(super) struct Settings {
+    list: Vec<Setting>,
+    /// Not to be restored when this is dropped.
+    kept: bool,
+}
 
 impl Settings {
     /// Makes the changes that are needed; if one cannot be made, none is.
     pub(super) fn apply() -> Result<Self, KernelError> {
-        let mut applied = Self(Vec::new());
+        Self::adopt(Vec::new())
+    }
+
+    /// The same after a process that has made some already: what was before them is what was before it.
+    pub(super) fn adopt(list: Vec<Setting>) -> Result<Self, KernelError> {
+        let mut applied = Self { list, kept: false };
         for (path, value) in NEEDED {
             let setting = |source| KernelError::Setting { name: name(path), value, source };
             let before = read(path).map_err(setting)?;
             fs::write(file(path), value).map_err(setting)?;
-            applied.0.push(Setting { name: name(path), value: value.to_owned(), before });
+            if !applied.has(path) {
+                applied.list.push(Setting { name: name(path), value: value.to_owned(), before });
+            }
         }
         Ok(applied)
     }
 
+    /// Leaves the settings as they are when this is dropped.
+    pub(super) fn keep(&mut self) {
+        self.kept = true;
+    }
+
+    /// Sets back what a process that is gone has set.
+    pub(super) fn restore(list: Vec<Setting>) {
+        drop(Self { list, kept: false });
+    }
+
+    fn has(&self, path: &str) -> bool {
+        self.list.iter().any(|setting| setting.name == name(path))
+    }
+
     /// Reserves ports, so that the kernel does not take one of them for a connection of its own; once, however often it is
     /// called. Without it some connection may, now and then, meet the port of another.
-    pub(super) fn reserve(&mut self, ports: &RangeInclusive<u16>) {
-        if self.0.iter().any(|setting| setting.name == name(RESERVED_PORTS)) {
-            return;
+    /// Returns whether it changed something.
+    pub(super) fn reserve(&mut self, ports: &RangeInclusive<u16>) -> bool {
+        if self.has(RESERVED_PORTS) {
+            return false;
         }
         let reserve = || {
             let before = read(RESERVED_PORTS)?;
@@ -72,23 +98,30 @@ impl Settings {
             Ok(Setting { name: name(RESERVED_PORTS), value: read(RESERVED_PORTS)?, before })
         };
         match reserve() {
-            Ok(setting) => self.0.push(setting),
+            Ok(setting) => {
+                self.list.push(setting);
+                true
+            }
             Err(error) => {
                 let error: io::Error = error;
                 tracing::warn!(%error, "the ports of spliced connections cannot be reserved ({})", name(RESERVED_PORTS));
+                false
             }
         }
     }
 
     /// What was set, and what was there.
     pub(super) fn list(&self) -> &[Setting] {
-        &self.0
+        &self.list
     }
 }
 
 impl Drop for Settings {
     fn drop(&mut self) {
-        for setting in &self.0 {
+        if self.kept {
+            return;
+        }
+        for setting in &self.list {
             let path = setting.name.replace('.', "/");
             // Somebody else's change since then is not undone.
             // An empty list of ports is written as a line.

@@ -1,5 +1,7 @@
 //! What can go wrong between the daemon and the kernel, in the operator's terms.
 
+use std::path::PathBuf;
+
 use aya::{EbpfError, maps::MapError, programs::ProgramError};
 
 use super::AttachedMode;
@@ -132,6 +134,17 @@ pub enum KernelError {
         /// What it should be.
         value: &'static str,
         /// Why it cannot.
+        #[source]
+        source: std::io::Error,
+    },
+    /// What is to outlive the process cannot be kept.
+    #[error(
+        "maps and programs cannot be pinned in {directory:?}: is it in a BPF file system? (mount -t bpf bpf /sys/fs/bpf)"
+    )]
+    Pin {
+        /// Where they should be.
+        directory: PathBuf,
+        /// Why not.
         #[source]
         source: std::io::Error,
     },

@@ -108,6 +108,14 @@ impl Flows {
         Ok(count)
     }
 
+    /// Ends the connections of all hosts but these.
+    pub(super) fn keep(&mut self, hosts: &[u32]) -> Result<usize, KernelError> {
+        fence()?;
+        let count = self.end(|pair| !hosts.contains(&pair.from_client.host))?;
+        fence()?;
+        Ok(count)
+    }
+
     /// Ends connections that were silent for too long.
     pub(super) fn sweep(&mut self, idle: Duration) -> Result<usize, KernelError> {
         let now = monotonic();

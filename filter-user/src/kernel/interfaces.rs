@@ -1,55 +1,60 @@
 //! The interfaces that the program is attached to: the edge's, and those towards origins.
 
-use std::{collections::BTreeMap, ops::ControlFlow};
+use std::collections::BTreeMap;
 
-use aya::programs::{
-    SchedClassifier, TcAttachType, Xdp, XdpMode,
-    tc::{self, SchedClassifierLinkId},
-    xdp::XdpLinkId,
-};
+use aya::programs::{SchedClassifier, TcAttachType, Xdp, XdpMode, tc};
 use filter_common::maps::{PROGRAM_EDGE, PROGRAM_REPLAY};
 
-use super::{AttachedMode, KernelError, Mode, Program, error::with_causes, object};
+use super::{
+    AttachedMode, KernelError, Mode, Program,
+    error::with_causes,
+    object,
+    pins::{Pins, detach_replay},
+};
 
 /// Where the program is attached, and where it could not be.
 #[derive(Debug)]
 pub(super) struct Interfaces {
     mode: AttachedMode,
+    /// Present if links are to outlive the process.
+    pins: Option<Pins>,
     attached: BTreeMap<u32, Attached>,
     refused: BTreeMap<u32, String>,
 }
 
-/// The program's links to an interface. They are cut when the program is dropped.
+/// What is attached to an interface beside the program itself. Links that are not pinned are cut when the program is dropped.
 #[derive(Debug)]
 struct Attached {
-    _xdp: Option<XdpLinkId>,
-    replay: Option<SchedClassifierLinkId>,
+    replays: bool,
 }
 
 impl Interfaces {
-    /// Attaches the program to the edge's interface, in the first mode that works. Returns as well what was tried before.
+    /// Attaches the program to the edge's interface, in the first mode that works. Returns as well what was tried before. With
+    /// pins, it takes the place of the program that a process which is gone has left there.
     pub(super) fn attach(
         program: &mut Program,
         name: &str,
         mode: Mode,
+        pins: Option<Pins>,
     ) -> Result<(Self, Vec<(AttachedMode, String)>), KernelError> {
         let no_interface = |_| KernelError::NoInterface { interface: name.to_owned() };
         let index = nix::net::if_::if_nametoindex(name).map_err(no_interface)?;
-        let xdp = object::program::<Xdp>(&mut program.ebpf, PROGRAM_EDGE)?;
-        let attempt = |mut failed: Vec<_>, &mode: &AttachedMode| match xdp.attach_to_if_index(index, flags(mode)) {
-            Ok(link) => ControlFlow::Break((mode, link, failed)),
-            Err(error) => {
-                failed.push((mode, with_causes(&error)));
-                ControlFlow::Continue(failed)
-            }
-        };
-        match mode.attempts().iter().try_fold(Vec::new(), attempt) {
-            ControlFlow::Break((mode, link, failed)) => {
-                let attached = BTreeMap::from([(index, Attached { _xdp: Some(link), replay: None })]);
-                Ok((Self { mode, attached, refused: BTreeMap::new() }, failed))
-            }
-            ControlFlow::Continue(tried) => Err(KernelError::Attach { interface: name.to_owned(), tried }),
+        let left = pins.as_ref().map_or_else(|| Ok(Vec::new()), |pins| pins.swap(&mut program.ebpf))?;
+        let attached = left.iter().map(|&(index, _, replays)| (index, Attached { replays })).collect();
+        let mut interfaces = Self { mode: AttachedMode::Native, pins, attached, refused: BTreeMap::new() };
+        if let Some((_, mode, _)) = left.iter().find(|(left, ..)| *left == index) {
+            interfaces.mode = *mode;
+            return Ok((interfaces, Vec::new()));
         }
+        let mut failed = Vec::new();
+        for &mode in mode.attempts() {
+            interfaces.mode = mode;
+            match interfaces.attach_xdp(program, index) {
+                Ok(()) => return Ok((interfaces, failed)),
+                Err(why) => failed.push((mode, why)),
+            }
+        }
+        Err(KernelError::Attach { interface: name.to_owned(), tried: failed })
     }
 
     /// How the program is attached.
@@ -64,7 +69,7 @@ impl Interfaces {
 
     /// Attaches what is needed to splice by an interface, in the same mode as at the edge; whether all is there.
     pub(super) fn ensure(&mut self, program: &mut Program, index: u32) -> bool {
-        if self.attached.get(&index).is_some_and(|attached| attached.replay.is_some()) {
+        if self.attached.get(&index).is_some_and(|attached| attached.replays) {
             return true;
         }
         if self.refused.contains_key(&index) {
@@ -84,18 +89,31 @@ impl Interfaces {
     fn try_ensure(&mut self, program: &mut Program, index: u32) -> Result<(), String> {
         let name = name(index).map_err(|error| error.to_string())?;
         if !self.attached.contains_key(&index) {
-            let xdp = object::program::<Xdp>(&mut program.ebpf, PROGRAM_EDGE).map_err(|error| with_causes(&error))?;
-            let link = xdp.attach_to_if_index(index, flags(self.mode)).map_err(|error| with_causes(&error))?;
-            self.attached.insert(index, Attached { _xdp: Some(link), replay: None });
+            self.attach_xdp(program, index)?;
         }
-        // Before 6.6 the program is a filter of this queueing discipline, which may be there already.
+        // Before 6.6 the program is a filter of this queueing discipline, which may be there already, with the filter of a
+        // process that is gone.
         let _ = tc::qdisc_add_clsact(&name);
+        detach_replay(index);
         let replay = object::program::<SchedClassifier>(&mut program.ebpf, PROGRAM_REPLAY);
         let replay = replay.map_err(|error| with_causes(&error))?;
         let link = replay.attach(&name, TcAttachType::Ingress).map_err(|error| with_causes(&error))?;
-        if let Some(attached) = self.attached.get_mut(&index) {
-            attached.replay = Some(link);
+        if let Some(pins) = &self.pins {
+            let link = replay.take_link(link).map_err(|error| with_causes(&error))?;
+            pins.keep_replay(index, link)?;
         }
+        self.attached.insert(index, Attached { replays: true });
+        Ok(())
+    }
+
+    fn attach_xdp(&mut self, program: &mut Program, index: u32) -> Result<(), String> {
+        let xdp = object::program::<Xdp>(&mut program.ebpf, PROGRAM_EDGE).map_err(|error| with_causes(&error))?;
+        let link = xdp.attach_to_if_index(index, flags(self.mode)).map_err(|error| with_causes(&error))?;
+        if let Some(pins) = &self.pins {
+            let link = xdp.take_link(link).map_err(|error| with_causes(&error))?;
+            pins.keep_xdp(self.mode, index, link)?;
+        }
+        self.attached.insert(index, Attached { replays: false });
         Ok(())
     }
 }

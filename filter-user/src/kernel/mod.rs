@@ -21,6 +21,7 @@ mod log;
 mod maglev;
 mod object;
 mod penalties;
+mod pins;
 mod plan;
 mod program;
 mod reset;
@@ -30,7 +31,7 @@ mod targets;
 
 pub(crate) use self::error::with_causes;
 pub use self::{
-    attach::{AttachedMode, Kernel, KernelConfig, Mode, SPLICE_PORTS},
+    attach::{AttachedMode, Kernel, KernelConfig, Mode, SPLICE_PORTS, detach_pinned},
     cookies::Setting,
     error::KernelError,
     flows::{Flow, HostCount},

@@ -1,6 +1,7 @@
 //! The packet plane's program, loaded and with its maps, not attached to anything.
 
 use std::{
+    collections::HashMap,
     net::{IpAddr, SocketAddr},
     time::Duration,
 };
@@ -12,13 +13,13 @@ use aya::{
 };
 use filter_common::{
     ABI_VERSION, Reason,
-    layout::{Config, Counter},
+    layout::{Config, Counter, HostKey},
     maps::{CONFIG, COUNTERS, PROGRAM_ABI, PROGRAM_EDGE, PROGRAM_REPLAY},
 };
 
 use super::{
     Changes, Flow, HostCount, KernelError, KernelLog, KernelPlan, Path, Penalty, SPLICE_PORTS, cookies::Announced,
-    deny::Deny, flows::Flows, host, hosts::Hosts, listen, object, penalties::Penalties,
+    deny::Deny, flows::Flows, host, hosts::Hosts, listen, object, penalties::Penalties, pins::Pins,
 };
 
 /// Bytes of memory for what comes out of a test run: more than any packet that goes in.
@@ -65,7 +66,33 @@ impl Program {
     /// Loads the program and writes all maps but the host table, which is empty.
     pub fn load(listen: &[SocketAddr], log_sample: u32) -> Result<Self, KernelError> {
         host::check(host::LOAD)?;
-        let mut ebpf = object::load()?;
+        Self::fill(object::load()?, listen, log_sample)
+    }
+
+    /// The same, going on with the flows that are pinned, and with the numbers that they know their hosts by.
+    pub(super) fn load_pinned(
+        listen: &[SocketAddr],
+        log_sample: u32,
+        pins: &Pins,
+        numbers: HashMap<HostKey, u32>,
+    ) -> Result<Self, KernelError> {
+        host::check(host::LOAD)?;
+        let ebpf = object::load_pinned(pins)?;
+        pins.pin_read(&ebpf)?;
+        let mut program = Self::fill(ebpf, listen, log_sample)?;
+        program.hosts.adopt(numbers);
+        if !program.penalties()?.is_empty() {
+            program.configure(Config { penalties: 1, ..program.content })?;
+        }
+        Ok(program)
+    }
+
+    /// Ends the connections of hosts that are not spliced.
+    pub(super) fn end_strays(&mut self) -> Result<usize, KernelError> {
+        self.flows.keep(&self.hosts.spliced())
+    }
+
+    fn fill(mut ebpf: Ebpf, listen: &[SocketAddr], log_sample: u32) -> Result<Self, KernelError> {
         listen::fill(&mut ebpf, listen)?;
         object::program::<Xdp>(&mut ebpf, PROGRAM_EDGE)?.load().map_err(KernelError::program(PROGRAM_EDGE))?;
         let replay = object::program::<SchedClassifier>(&mut ebpf, PROGRAM_REPLAY)?;
@@ -103,6 +130,12 @@ impl Program {
     /// Brings the maps to what the plan wants. A plan that cannot be applied changes nothing.
     pub fn apply(&mut self, plan: &KernelPlan) -> Result<Changes, KernelError> {
         self.protect(plan)?;
+        self.fill_tables(plan)
+    }
+
+    /// The same for a program whose tables are empty, and that no packet comes by.
+    pub(super) fn fill_tables(&mut self, plan: &KernelPlan) -> Result<Changes, KernelError> {
+        check(plan)?;
         let before = self.deny.count();
         // Protect first, relax last: a failure between leaves more refused than the plan wants, never less.
         let denied = self.deny.protect(plan)?;

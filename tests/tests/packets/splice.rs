@@ -142,7 +142,7 @@ impl<'a> Splice<'a> {
     }
 
     /// A segment from the origin to the edge, with the numbers that follow its SYN-ACK.
-    pub(crate) fn from_origin(&self, flags: u8, payload: &[u8]) -> Frame {
+    pub(crate) fn origin_sends(&self, flags: u8, payload: &[u8]) -> Frame {
         Frame::tcp(flags, payload).with(|f| {
             f.ends = Some((origin(self.family()), SocketAddr::new(source(self.family()), self.port)));
             f.sequence = ORIGIN_SEQUENCE.wrapping_add(u32::from(flags & SYN == 0));
@@ -172,7 +172,7 @@ impl<'a> Splice<'a> {
         let mut options = vec![2, 4, 5, 180, 4, 2];
         options.extend(&timestamps(ORIGIN_TIMESTAMP, self.timestamp)[2..]);
         options.extend([1, 3, 3, 9]);
-        self.from_origin(SYN | ACK, &[]).with(|f| f.tcp_options = options)
+        self.origin_sends(SYN | ACK, &[]).with(|f| f.tcp_options = options)
     }
 
     /// The origin answers, and gets what the client said.
@@ -247,9 +247,11 @@ fn closed(splice: &mut Splice<'_>) {
     let received = ORIGIN_SEQUENCE.wrapping_add(1);
     let sent = splice.sequence.wrapping_add(1 + hello(HOST).len() as u32);
     // Five bytes and a FIN from the origin, then a FIN from the client; the last acknowledgement takes the flow along.
-    splice.origin_says(&splice.from_origin(ACK, b"hello").with(|f| f.acknowledgement = sent), Reason::SpliceFromOrigin);
-    let fin =
-        splice.from_origin(FIN | ACK, &[]).with(|f| (f.sequence, f.acknowledgement) = (received.wrapping_add(5), sent));
+    splice
+        .origin_says(&splice.origin_sends(ACK, b"hello").with(|f| f.acknowledgement = sent), Reason::SpliceFromOrigin);
+    let fin = splice
+        .origin_sends(FIN | ACK, &[])
+        .with(|f| (f.sequence, f.acknowledgement) = (received.wrapping_add(5), sent));
     splice.origin_says(&fin, Reason::SpliceFromOrigin);
     let client_fin = splice.client.frame(FIN | ACK, &[]).with(|f| {
         f.sequence = SEQUENCE + 1 + hello(HOST).len() as u32;
@@ -257,7 +259,7 @@ fn closed(splice: &mut Splice<'_>) {
     });
     splice.client.expect(&client_fin, Reason::SpliceFromClient);
     assert_eq!(splice.client.plane.program.flows().unwrap().len(), 1);
-    let last = splice.from_origin(ACK, &[]).with(|f| {
+    let last = splice.origin_sends(ACK, &[]).with(|f| {
         (f.sequence, f.acknowledgement) = (received.wrapping_add(6), sent.wrapping_add(1));
     });
     splice.origin_says(&last, Reason::SpliceFromOrigin);
@@ -267,10 +269,10 @@ fn closed(splice: &mut Splice<'_>) {
 fn refused(splice: &mut Splice<'_>) {
     splice.open(&hello(HOST));
     // Not by somebody who does not know the sequence number.
-    let forged = splice.from_origin(RST | ACK, &[]).with(|f| f.acknowledgement = splice.sequence.wrapping_add(2));
+    let forged = splice.origin_sends(RST | ACK, &[]).with(|f| f.acknowledgement = splice.sequence.wrapping_add(2));
     splice.origin_says(&forged, Reason::SpliceRefused);
     assert_eq!(splice.client.plane.program.flows().unwrap().len(), 1);
-    splice.origin_says(&splice.from_origin(RST | ACK, &[]), Reason::SpliceRefused);
+    splice.origin_says(&splice.origin_sends(RST | ACK, &[]), Reason::SpliceRefused);
     assert!(splice.client.plane.program.flows().unwrap().is_empty());
     let frame = splice.hello(&hello(HOST));
     splice.client.expect(&frame, Reason::Established);
@@ -309,22 +311,22 @@ fn reset(splice: &mut Splice<'_>) {
     splice.answer(&hello(HOST));
     splice.client.says(ACK, &[], Reason::SpliceFromClient);
     // One that the client would not believe goes on, and changes nothing here.
-    let far = splice.from_origin(RST, &[]).with(|f| f.sequence = f.sequence.wrapping_add(65_536));
+    let far = splice.origin_sends(RST, &[]).with(|f| f.sequence = f.sequence.wrapping_add(65_536));
     splice.origin_says(&far, Reason::SpliceFromOrigin);
     assert_eq!(splice.client.plane.program.flows().unwrap().len(), 1);
-    splice.origin_says(&splice.from_origin(RST, &[]), Reason::SpliceFromOrigin);
+    splice.origin_says(&splice.origin_sends(RST, &[]), Reason::SpliceFromOrigin);
     assert!(splice.client.plane.program.flows().unwrap().is_empty());
 }
 
 fn met_another(splice: &mut Splice<'_>) {
     splice.open(&hello(HOST));
     // The origin still has the port's last connection, and says so: it is reset.
-    let challenge = splice.from_origin(ACK, &[]).with(|f| f.acknowledgement = 77);
+    let challenge = splice.origin_sends(ACK, &[]).with(|f| f.acknowledgement = 77);
     splice.origin_says(&challenge, Reason::FlowUnknown);
-    splice.origin_says(&splice.from_origin(0, &[]), Reason::SpliceHeld);
+    splice.origin_says(&splice.origin_sends(0, &[]), Reason::SpliceHeld);
     splice.answer(&hello(HOST));
     // At the end of its life here, and one before.
-    let old = splice.from_origin(ACK, &[]).with(|f| f.life = 1);
+    let old = splice.origin_sends(ACK, &[]).with(|f| f.life = 1);
     splice.origin_says(&old, Reason::SpliceExpired);
     let frame = splice.client.frame(ACK, &[]).with(|f| f.life = 1);
     splice.client.expect(&frame, Reason::SpliceExpired);
@@ -338,7 +340,7 @@ fn lost_meanwhile(splice: &mut Splice<'_>) {
     splice.open(&hello(HOST));
     splice.answer(&hello(HOST));
     // Nothing comes of a segment that is neither an answer nor of a flow that waits for its header.
-    let data = splice.origin_frame(&splice.from_origin(ACK, b"data"), opposite(ORIGIN_MACS));
+    let data = splice.origin_frame(&splice.origin_sends(ACK, b"data"), opposite(ORIGIN_MACS));
     let run = splice.client.plane.program.run_replay(&data, 1).unwrap();
     assert_eq!((run.action, run.packet), (GO_ON, data));
     // The origin repeats its SYN-ACK, as it has not got our answer.
@@ -406,7 +408,7 @@ fn too_big(splice: &mut Splice<'_>) {
         f.ends = Some((edge(family), with_port(client(family), splice.client.port)));
         f.sequence = splice.client.cookie.wrapping_add(1 + 500);
     });
-    let sent = splice.from_origin(ACK, &[7; 100]).with(|f| f.sequence = ORIGIN_SEQUENCE.wrapping_add(1 + 500));
+    let sent = splice.origin_sends(ACK, &[7; 100]).with(|f| f.sequence = ORIGIN_SEQUENCE.wrapping_add(1 + 500));
     forwards(splice, &about, false, &sent);
     // About a connection that is not spliced, or of another kind: the kernel's.
     let other = about.with(|f| f.ends = Some((edge(family), with_port(client(family), 9))));

@@ -16,7 +16,7 @@ use std::{
 use aya::Ebpf;
 use filter_common::{Reason, maps::PROGRAM_LOSSY};
 use filter_tests::lab::{EDGE_IPV4, EDGE_IPV6, Namespace, Network, ORIGIN_IPV4};
-use filter_user::kernel::{HostAction, Kernel, KernelConfig, KernelPlan, Mode, SpliceTo};
+use filter_user::kernel::{HostAction, Kernel, KernelConfig, KernelError, KernelPlan, Mode, SpliceTo};
 
 use crate::{
     corpus::{client_hello, server_name},
@@ -33,6 +33,17 @@ pub(crate) struct World {
     pub(crate) kernel: Kernel,
     receivers: [Option<Ebpf>; 2],
     pub(crate) network: Network,
+}
+
+/// How the edge's packet plane is made.
+pub(crate) fn config(mode: Mode) -> KernelConfig {
+    KernelConfig { interface: "edge0".to_owned(), listen: listen(), mode, log_sample: 0, syn_cookies: true }
+}
+
+/// A network of a name of its own.
+pub(crate) fn network(name: &str) -> Network {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    Network::create(&format!("sp{}x{}-{name}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))).unwrap()
 }
 
 /// Where clients connect to, in each family.
@@ -57,13 +68,19 @@ impl World {
     }
 
     pub(crate) fn with(name: &str, mode: Mode, plan: &KernelPlan) -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let unique = format!("sp{}x{}-{name}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let network = Network::create(&unique).unwrap();
-        Self::on(network, mode, plan)
+        Self::on(network(name), mode, plan)
     }
 
     fn on(network: Network, mode: Mode, plan: &KernelPlan) -> Self {
+        Self::loaded(network, |config| Kernel::load(config, plan), mode)
+    }
+
+    /// A world whose packet plane is loaded by `load`.
+    pub(crate) fn loaded(
+        network: Network,
+        load: impl FnOnce(&KernelConfig) -> Result<Kernel, KernelError> + Send,
+        mode: Mode,
+    ) -> Self {
         let receiver = |namespace: &Namespace, link: &'static str| namespace.enter(|| Ok(receive_on(link))).unwrap();
         let receivers = [receiver(&network.client, "client0"), receiver(&network.origin, "origin0")].map(Some);
         let config =

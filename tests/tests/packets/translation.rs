@@ -181,14 +181,14 @@ fn model(splice: &mut Splice<'_>, scale: u8) -> [Direction; 2] {
     let family = splice.family();
     let (client_end, edge_end) = (SocketAddr::new(client(family).ip(), splice.client.port), edge(family));
     let (to_origin, from_origin) =
-        (splice.to_origin(ACK, &[]).ends.unwrap(), splice.from_origin(ACK, &[]).ends.unwrap());
+        (splice.to_origin(ACK, &[]).ends.unwrap(), splice.origin_sends(ACK, &[]).ends.unwrap());
     assert_eq!(from_origin, (to_origin.1, to_origin.0));
     let cookie = splice.client.cookie;
     let sequence = splice.sequence.wrapping_sub(crate::frame::SEQUENCE);
     let acknowledgement = ORIGIN_SEQUENCE.wrapping_sub(cookie);
     let timestamp = splice.timestamp.wrapping_sub(CLIENT_TIMESTAMP);
     // The clock that the client knows goes on: only the time of the origin's answer is not known here.
-    let probe = splice.from_origin(ACK, &[]).with(|f| f.tcp_options = timestamps(ORIGIN_TIMESTAMP, splice.timestamp));
+    let probe = splice.origin_sends(ACK, &[]).with(|f| f.tcp_options = timestamps(ORIGIN_TIMESTAMP, splice.timestamp));
     let out = splice.origin_says(&probe, Reason::SpliceFromOrigin);
     let at = out.len() - 8;
     let clock = u32::from_be_bytes(out[at..at + 4].try_into().unwrap());
@@ -243,7 +243,7 @@ fn the_program_translates_as_the_model_does() {
                     let packet = frame.build(shape);
                     (packet, shape.tags.len(), &directions[0], Reason::SpliceFromClient)
                 } else {
-                    let ends = splice.from_origin(ACK, &[]).ends;
+                    let ends = splice.origin_sends(ACK, &[]).ends;
                     let frame = frame.with(|f| f.ends = ends);
                     let packet = splice.origin_frame(&frame, crate::splice::opposite(ORIGIN_MACS));
                     (packet, splice.origin_tags.len(), &directions[1], Reason::SpliceFromOrigin)
