@@ -13,7 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::config::{self, Config};
-use crate::control::tokens::{self, Secret};
+use crate::control::tokens;
 use crate::control::{AdminServer, Control, Current, Parts, Server, authorities};
 use crate::datapath::{Datapath, WorkerListeners};
 use crate::kernel::KernelLog;
@@ -28,7 +28,6 @@ pub struct App {
     control: Arc<Control>,
     server: Server,
     admin: Option<AdminServer>,
-    first_token: Option<Secret>,
     threads: Vec<WorkerThread>,
     draining: watch::Sender<bool>,
     access_writer: Option<AccessLogWriter>,
@@ -44,7 +43,12 @@ impl App {
         let config = Arc::new(config);
         let store = RedbStore::open(&config.store.directory)?;
         let master_key = MasterKey::load_or_create(&config.store.master_key)?;
-        let first_token = config.control.admin.is_some().then(|| tokens::first(&store)).transpose()?.flatten();
+        if config.control.admin.is_some()
+            && let Some(secret) = tokens::first(&store)?
+        {
+            // At once: a start that fails further on leaves the token in the store, and nobody could ever learn its secret.
+            println!("first API token, shown this once: {}", secret.expose());
+        }
         let (revision, state) = authorities::ensure(&config, &store, &master_key)?;
         let store: Arc<dyn Store> = Arc::new(store);
         let revocations = RevocationSet::new();
@@ -72,7 +76,7 @@ impl App {
         let publisher = Publisher::new(workers, datapath);
         let current = Current { revision, state, snapshot };
         let control = Control::new(Parts { config, access, publisher, revocations, store, master_key, current });
-        Ok(Self { control, server, admin, first_token, threads, draining, access_writer })
+        Ok(Self { control, server, admin, threads, draining, access_writer })
     }
 
     /// Serves until SIGTERM or SIGINT, then lets open connections end.
@@ -80,7 +84,7 @@ impl App {
     /// # Errors
     /// When the control socket fails.
     pub async fn run(self) -> anyhow::Result<()> {
-        let Self { control, server, admin, first_token, threads, draining, access_writer } = self;
+        let Self { control, server, admin, threads, draining, access_writer } = self;
         let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
         let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
         let housekeeping = tokio::spawn(housekeeping(control.clone()));
@@ -89,7 +93,7 @@ impl App {
             tokio::spawn(packet_log(log));
         }
         let (stop, stopped) = watch::channel(false);
-        announce(&control, admin.as_ref(), first_token);
+        announce(&control, admin.as_ref());
         let serving = tokio::spawn(server.serve(control.clone(), until(stopped.clone())));
         let administering = admin.map(|admin| tokio::spawn(admin.serve(control.clone(), until(stopped))));
         tokio::select! {
@@ -126,14 +130,10 @@ async fn until(mut stopped: watch::Receiver<bool>) {
     let _ = stopped.wait_for(|stopped| *stopped).await;
 }
 
-/// The line on standard output that tells whoever started the daemon that it serves; before it, at the first start of all, the token
-/// that makes the others.
-fn announce(control: &Control, admin: Option<&AdminServer>, first_token: Option<Secret>) {
+/// The line on standard output that tells whoever started the daemon that it serves.
+fn announce(control: &Control, admin: Option<&AdminServer>) {
     if let Some(admin) = admin {
         tracing::info!(url = admin.url(), "the API is served");
-    }
-    if let Some(secret) = first_token {
-        println!("first API token, shown this once: {}", secret.expose());
     }
     let listen: Vec<_> = control.config.edge.listen.iter().map(ToString::to_string).collect();
     let workers = control.publisher.workers().len();

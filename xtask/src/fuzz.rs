@@ -1,7 +1,7 @@
 //! `cargo xtask fuzz`: steered fuzzing of the targets in `fuzz/`, each for a while.
 //!
-//! Needs a nightly toolchain, for the instrumentation; cargo-fuzz is built once into the tool cache. The same bodies run bounded
-//! and on stable with every `cargo xtask test`.
+//! Needs a nightly toolchain, for the instrumentation; cargo-fuzz is built once into the tool cache. The bodies of the rule
+//! language run bounded and on stable with every `cargo xtask test` as well.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -114,7 +114,7 @@ impl Run<'_> {
             suite.failures.push("ended without a result".to_owned());
         }
         if !success && suites.iter().all(|suite| suite.failed == 0) {
-            report.could_not_run(&what, "cargo failed before or after the tests, see above");
+            report.could_not_run(&what, "it failed before or after the tests, see above");
         }
     }
 }

@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use aho_corasick::{AhoCorasick, MatchKind, packed};
+use memchr::memmem;
 
 use super::search::{Needle, equal};
 use super::sets::{AddressSet, IntSet, StringSet};
@@ -417,7 +418,7 @@ impl ContainsAny {
         match &self.searcher {
             Some(Searcher::Packed(searcher)) => searcher.find(text).is_some(),
             Some(Searcher::Automaton(automaton)) => automaton.is_match(text),
-            None => self.needles.iter().any(|needle| Needle::new(needle).is_in(text)),
+            None => self.needles.iter().any(|needle| memmem::find(text, needle).is_some()),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::{AccessLog, Config, Datapath};
+use super::{AccessLog, Admin, AdminTls, Config, Datapath, MAX_ADMIN_NAMES};
 
 /// Writes a certificate and key for `names` as `NAME.crt` and `NAME.key`.
 fn write_identity(directory: &Path, name: &str, names: &[&str]) {
@@ -175,4 +175,57 @@ fn a_missing_file_is_a_problem_of_its_own() {
         problems.to_string(),
         "/nowhere/mtls-filter.toml:1:1: cannot read the file: No such file or directory (os error 2)"
     );
+}
+
+/// What `[control]` with these lines is.
+fn admin(lines: &str) -> Result<Option<Admin>, Vec<String>> {
+    let edge = "[edge]\nlisten = [\"127.0.0.1:443\"]\ndatapath = \"socket\"\n";
+    load(&format!("{edge}[control]\n{lines}\n{API}")).map(|config| config.control.admin)
+}
+
+#[test]
+fn tokens_travel_in_plain_text_on_loopback_addresses_only() {
+    let given = "certificate = \"api.crt\"\nprivate_key = \"api.key\"";
+    for (lines, expected) in [
+        (String::new(), Some(("127.0.0.1:8080", "plain"))),
+        ("listen = \"off\"".to_owned(), None),
+        ("listen = \"[::1]:9000\"".to_owned(), Some(("[::1]:9000", "plain"))),
+        ("listen = \"192.0.2.1:9000\"\nself_signed = true".to_owned(), Some(("192.0.2.1:9000", "self-signed"))),
+        (format!("listen = \"0.0.0.0:9000\"\n{given}"), Some(("0.0.0.0:9000", "given"))),
+    ] {
+        let admin = admin(&lines).unwrap();
+        let seen = admin.as_ref().map(|admin| {
+            let tls = match admin.tls {
+                AdminTls::Plain => "plain",
+                AdminTls::Given(_) => "given",
+                AdminTls::SelfSigned => "self-signed",
+            };
+            (admin.listen.to_string(), tls)
+        });
+        assert_eq!(seen, expected.map(|(listen, tls)| (listen.to_owned(), tls)), "{lines}");
+    }
+    for (lines, message) in [
+        ("listen = \"192.0.2.1:8080\"", "can be reached from elsewhere"),
+        ("listen = \"0.0.0.0:8080\"", "can be reached from elsewhere"),
+        ("listen = \"[::]:8080\"\nself_signed = false", "can be reached from elsewhere"),
+        ("listen = \"somewhere\"", "is no address with a port"),
+        ("certificate = \"api.crt\"", "go together"),
+        ("certificate = \"api.crt\"\nprivate_key = \"www.key\"", "do not fit"),
+        ("self_signed = true\ncertificate = \"api.crt\"\nprivate_key = \"api.key\"", "leave one of them out"),
+        ("names = [\"not a name\"]", "not a name"),
+        ("listener = \"off\"", "listener"),
+    ] {
+        let problems = admin(lines).unwrap_err();
+        assert!(problems.iter().any(|problem| problem.contains(message)), "{lines}: {problems:?}");
+    }
+}
+
+#[test]
+fn the_admin_listener_has_as_many_names_as_the_limit_and_not_one_more() {
+    let names = |count: usize| {
+        let names: Vec<_> = (0..count).map(|n| format!("\"n{n}.example.com\"")).collect();
+        admin(&format!("names = [{}]", names.join(", ")))
+    };
+    assert_eq!(names(MAX_ADMIN_NAMES).unwrap().unwrap().names.len(), MAX_ADMIN_NAMES);
+    assert!(names(MAX_ADMIN_NAMES + 1).unwrap_err().iter().any(|problem| problem.contains("no more than 32 names")));
 }

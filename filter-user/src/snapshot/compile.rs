@@ -10,10 +10,10 @@ use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ServerConfig, version};
 use thiserror::Error;
 
-use super::{HostPolicy, Snapshot, ZonePolicy, lists};
+use super::{HostPolicy, Snapshot, ZonePolicy, lists, trust};
 use crate::config::{Config, Host, Zone};
 use crate::model::{AuthorityId, RuleAction, RuleRecord, State, ZoneId};
-use crate::pki::{Authority, OptionalClientAuth, TrustAnchors};
+use crate::pki::{OptionalClientAuth, TrustAnchors};
 
 /// Why a desired state cannot be put in force. Nothing was changed.
 #[derive(Debug, Error)]
@@ -76,7 +76,7 @@ pub fn compile(
     previous: Option<&Snapshot>,
 ) -> Result<Snapshot, CompileError> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let lists = lists::lists(state)?;
+    let lists = lists::lists(config, state)?;
     let mut zones = Vec::with_capacity(config.zones.len());
     let mut hosts = HashMap::new();
     for (position, zone) in config.zones.iter().enumerate() {
@@ -89,13 +89,6 @@ pub fn compile(
         }
     }
     Ok(Snapshot { generation, zones, hosts })
-}
-
-/// Whether clients of `host` are asked for a certificate: by the configuration, or by an association with the zone's managed CA.
-pub fn is_mtls(host: &Host, zone: ZoneId, state: &State) -> bool {
-    let associated = state.association(zone, None);
-    host.mtls
-        || associated.is_some_and(|association| association.hostnames.iter().any(|name| name == host.name.as_str()))
 }
 
 fn rules(zone: &Zone, id: ZoneId, state: &State, lists: &Lists) -> Result<RuleSet, CompileError> {
@@ -129,7 +122,7 @@ fn host_policy(
     state: &State,
     previous: Option<&Snapshot>,
 ) -> Result<HostPolicy, CompileError> {
-    let authorities = if is_mtls(host, id, state) { authorities(zone, id, state)? } else { Vec::new() };
+    let authorities = trust::authorities(host, zone, id, state)?;
     let ids: Box<[AuthorityId]> = authorities.iter().map(|authority| authority.id()).collect();
     let same = previous
         .and_then(|previous| previous.hosts.get(host.name.as_str()))
@@ -152,21 +145,6 @@ fn host_policy(
         upstream: host.upstream.clone(),
         forward_client_cert: host.forward_client_cert,
     })
-}
-
-/// The CAs that count on the mTLS hosts of a zone.
-fn authorities(zone: &Zone, id: ZoneId, state: &State) -> Result<Vec<Arc<Authority>>, CompileError> {
-    let records = state.managed_authorities(id);
-    let parsed = records.map(|record| {
-        let authority =
-            Authority::from_der(record.id, record.zone, record.name.as_str(), &record.certificate, record.created);
-        authority.map(Arc::new).map_err(|error| CompileError::Authority {
-            zone: zone.name.to_string(),
-            authority: record.id,
-            message: error.to_string(),
-        })
-    });
-    parsed.collect()
 }
 
 /// TLS of one host.

@@ -9,6 +9,7 @@ mod lists;
 mod publish;
 #[cfg(test)]
 mod tests;
+mod trust;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,8 +18,9 @@ use filter_rules::{NetworkSet, RuleSet};
 use rustls::ServerConfig;
 use rustls::sign::CertifiedKey;
 
-pub use compile::{CompileError, compile, is_mtls};
+pub use compile::{CompileError, compile};
 pub use publish::{PublishError, Publisher};
+pub use trust::is_mtls;
 
 use crate::config::Upstream;
 use crate::model::{AuthorityId, ZoneId};

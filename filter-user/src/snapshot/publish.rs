@@ -69,9 +69,11 @@ impl Publisher {
     /// # Errors
     /// When a worker is gone or stuck.
     pub async fn fence(&self) -> Result<(), PublishError> {
+        let mut workers = Ok(());
         for worker in &self.workers {
-            worker.fence().await?;
+            let fenced = worker.fence().await;
+            workers = workers.and(fenced);
         }
-        Ok(())
+        Ok(workers?)
     }
 }

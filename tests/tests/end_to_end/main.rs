@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::indexing_slicing, reason = "a test that indexes past an end fails, as it should")]
 
+mod authorities;
 mod command_line;
 mod datapath;
 mod deployment;

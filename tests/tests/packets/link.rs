@@ -6,7 +6,7 @@ use std::{
     process::Command,
     sync::mpsc,
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use aya::{
@@ -146,14 +146,7 @@ fn greet(addresses: &[SocketAddr]) {
 fn come_again(addresses: &[SocketAddr]) {
     for &address in addresses {
         for round in 0..10 {
-            let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
-            socket.set_reuse_address(true).unwrap();
-            let mut own: SocketAddr =
-                if address.is_ipv4() { "192.0.2.9:0" } else { "[2001:db8::9]:0" }.parse().unwrap();
-            own.set_port(45_000);
-            socket.bind(&own.into()).unwrap();
-            socket.connect_timeout(&address.into(), Duration::from_secs(5)).unwrap();
-            let mut stream = TcpStream::from(socket);
+            let mut stream = connect_again(address);
             stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
             stream.write_all(&client_hello(&[server_name(HOST.as_bytes())])).unwrap();
             let mut bytes = Vec::new();
@@ -161,6 +154,26 @@ fn come_again(addresses: &[SocketAddr]) {
             assert!(stream.read(&mut [0; 100]).is_ok_and(|count| count > 0), "{address}, round {round}");
             stream.write_all(b"x").unwrap();
             stream.read_to_end(&mut bytes).unwrap_or_else(|error| panic!("{address}, round {round}: {error}"));
+        }
+    }
+}
+
+/// Connects from the one port. Until the edge has acknowledged the end of the last connection, which is a matter of its softirq, this
+/// side's own kernel still has it and lends the port to no other.
+fn connect_again(address: SocketAddr) -> TcpStream {
+    let own = if address.is_ipv4() { "192.0.2.9:45000" } else { "[2001:db8::9]:45000" };
+    let own: SocketAddr = own.parse().unwrap();
+    let patience = Instant::now() + Duration::from_secs(5);
+    loop {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
+        socket.set_reuse_address(true).unwrap();
+        socket.bind(&own.into()).unwrap();
+        match socket.connect_timeout(&address.into(), Duration::from_secs(5)) {
+            Ok(()) => return TcpStream::from(socket),
+            Err(error) if error.kind() == ErrorKind::AddrNotAvailable && Instant::now() < patience => {
+                thread::sleep(Duration::from_millis(1));
+            }
+            Err(error) => panic!("{address}: {error}"),
         }
     }
 }

@@ -5,10 +5,10 @@
 
 mod apt;
 pub(crate) mod archive;
+pub(crate) mod guests;
 pub(crate) mod host;
 pub(crate) mod lab;
 mod linker;
-pub(crate) mod peers;
 mod toolchain;
 
 use anyhow::Result;
@@ -33,6 +33,9 @@ pub(crate) fn run() -> Result<()> {
         }
         Err(error) => say(format_args!("the lab cannot run: {error:#}")),
     }
+    if let Err(error) = guests::ensure() {
+        say(format_args!("virtual machines cannot run: {error:#}"));
+    }
     let problems = host::check();
     if problems.is_empty() {
         say("this host can run XDP, the demo and all tests");
@@ -47,9 +50,4 @@ pub(crate) fn run() -> Result<()> {
 /// Finds, or installs, a compiler and a linker for the eBPF crate.
 pub(crate) fn ensure() -> Result<Toolchain> {
     toolchain::ensure()
-}
-
-/// Installs Debian packages.
-pub(crate) fn install(packages: &[&str]) -> Result<()> {
-    apt::install(packages)
 }

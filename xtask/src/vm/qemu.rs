@@ -13,11 +13,8 @@ use std::{
 use anyhow::{Context as _, Result};
 
 use super::{console::Ending, kernel::Kernel};
-use crate::{run::find, setup};
+use crate::setup::guests::QEMU;
 
-const PROGRAM: &str = "qemu-system-x86_64";
-/// The Debian package it is in.
-const PACKAGE: &str = "qemu-system-x86";
 const MEMORY: &str = "2048";
 const CPUS: &str = "2";
 /// The end of a panic is the end of the guest. Emulated CPUs may share one real one with much else: what takes a real CPU 20 s is no lockup.
@@ -57,14 +54,6 @@ impl Accelerator {
     }
 }
 
-/// Finds QEMU, or installs it.
-pub(crate) fn ensure() -> Result<()> {
-    if find(PROGRAM).is_none() {
-        setup::install(&[PACKAGE])?;
-    }
-    Ok(())
-}
-
 /// A virtual machine to run once.
 pub(crate) struct Guest<'a> {
     /// What runs it.
@@ -83,7 +72,7 @@ impl Guest<'_> {
     /// Runs it to its end, which may be one that it did not choose, and gives each line of its report to `line`. The kernel's console is
     /// kept in the file `console`.
     pub(crate) fn run(&self, console: &Path, mut line: impl FnMut(&str)) -> Result<Ending> {
-        let mut child = Ended(self.command(console).spawn().with_context(|| format!("cannot start {PROGRAM}"))?);
+        let mut child = Ended(self.command(console).spawn().with_context(|| format!("cannot start {QEMU}"))?);
         let report = child.0.stdout.take().context("QEMU's output is a pipe")?;
         let (sender, lines) = mpsc::channel();
         thread::spawn(move || {
@@ -114,7 +103,7 @@ impl Guest<'_> {
     }
 
     fn command(&self, console: &Path) -> Command {
-        let mut qemu = Command::new(PROGRAM);
+        let mut qemu = Command::new(QEMU);
         // With all the features there are: a guest has no entropy but what the CPU's own generator gives it.
         qemu.args(["-accel", &self.accelerator.to_string(), "-cpu", "max", "-smp", CPUS, "-m", MEMORY]);
         qemu.args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]);

@@ -1,7 +1,7 @@
 //! The API: `/client/v4` as Cloudflare's SDKs speak it, `/api/v1` for what is this program's own.
 //!
-//! One gate before all routes finds out who calls; a handler gets at a zone, at the account or at a change only through its [`Caller`]
-//! (caller::Caller), which asks what he may.
+//! One gate before all routes finds out who calls; a handler gets at a zone, at the account or at a change only through its
+//! `Caller`, which asks what he may.
 
 mod answer;
 mod caller;

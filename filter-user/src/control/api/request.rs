@@ -1,5 +1,7 @@
 //! What a handler takes of a request: checked before the handler sees it, and refused in the envelope.
 
+use std::str::FromStr;
+
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use http::request::Parts;
@@ -9,6 +11,7 @@ use serde::de::DeserializeOwned;
 use utoipa::IntoParams;
 
 use super::error::{ApiError, code};
+use crate::model::IdError;
 
 /// A JSON object. An empty body reads as `{}`, which is what SDKs mean by it.
 pub(super) struct Body<T>(pub(super) T);
@@ -106,6 +109,15 @@ impl Pairs {
     /// Every value of a key.
     pub(super) fn values<'p>(&'p self, key: &'p str) -> impl Iterator<Item = &'p str> {
         self.0.iter().filter(move |(name, _)| name == key).map(|(_, value)| value.as_str())
+    }
+
+    /// Every `id`; `what` they name is said when there is none.
+    pub(super) fn ids<T: FromStr<Err = IdError>>(&self, what: &str) -> Result<Vec<T>, ApiError> {
+        let ids: Vec<T> = self.values("id").map(str::parse).collect::<Result<_, _>>()?;
+        if ids.is_empty() {
+            return Err(ApiError::invalid("/id", format!("say which {what}, as ?id=…&id=…")));
+        }
+        Ok(ids)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The daemon under test: starting and ending it, and what it writes.
 
+mod api;
 mod commands;
 mod status;
 

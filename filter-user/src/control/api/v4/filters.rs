@@ -167,10 +167,7 @@ pub(super) async fn delete_many(
     pairs: Pairs,
 ) -> Result<Answer<Vec<dto::Id>>, ApiError> {
     let (_, zone) = caller.zone(&control, &zone, Scope::Rules)?;
-    let ids: Vec<FilterId> = pairs.values("id").map(str::parse).collect::<Result<_, _>>()?;
-    if ids.is_empty() {
-        return Err(ApiError::invalid("/id", "say which filters, as ?id=…&id=…"));
-    }
+    let ids: Vec<FilterId> = pairs.ids("filters")?;
     let shown = ids.iter().map(|id| dto::Id { id: id.to_string() }).collect();
     delete_all(&control, &caller, zone, ids).await?;
     Ok(Answer(shown))

@@ -188,10 +188,7 @@ pub(super) async fn delete_many(
     pairs: Pairs,
 ) -> Result<Page<dto::Id>, ApiError> {
     let (_, zone) = caller.zone(&control, &zone, Scope::Rules)?;
-    let ids: Vec<RuleId> = pairs.values("id").map(str::parse).collect::<Result<_, _>>()?;
-    if ids.is_empty() {
-        return Err(ApiError::invalid("/id", "say which rules, as ?id=…&id=…"));
-    }
+    let ids: Vec<RuleId> = pairs.ids("rules")?;
     let shown = ids.iter().map(|id| dto::Id { id: id.to_string() }).collect();
     delete_all(&control, &caller, zone, ids, &pairs).await?;
     Ok(Page::whole(shown))

@@ -1,0 +1,29 @@
+//! The API, as a program on the edge host uses it.
+
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use super::super::config::control_socket;
+use super::super::programs;
+use super::Filter;
+
+impl Filter {
+    /// Calls the API over the control socket, with curl, and returns the `result` of the answer.
+    ///
+    /// # Errors
+    /// If the call is refused; the text carries the answer.
+    pub fn call(&self, method: &str, path: &str, body: &Value) -> Result<Value> {
+        let mut curl = Command::new(programs::find("curl")?);
+        curl.args(["--silent", "--show-error", "--request", method, "--unix-socket"])
+            .arg(control_socket(&self.directory));
+        curl.args(["--header", "content-type: application/json", "--data", &body.to_string()]);
+        let printed = programs::run(curl.arg(format!("http://localhost{path}")))?;
+        let answer: Value = serde_json::from_str(&printed).with_context(|| format!("{method} {path}: {printed:?}"))?;
+        match answer.get("result") {
+            Some(result) if answer.get("success") == Some(&Value::Bool(true)) => Ok(result.clone()),
+            _ => bail!("{method} {path} was refused: {printed}"),
+        }
+    }
+}
