@@ -219,6 +219,8 @@ pub struct Config {
     pub segment_size_v6: u32,
     /// 1: some host is spliced, so SYNs are answered though no worker may be listening.
     pub splices: u32,
+    /// 1: some address was punished, so SYNs are looked up.
+    pub penalties: u32,
     /// The first port that splices use towards origins, in the machine's order.
     pub first_port: u32,
     /// How many ports each CPU takes from there on.
@@ -234,7 +236,7 @@ const _: () = {
     assert!(size_of::<ShortName>() == 64 && align_of::<ShortName>() == 8);
     assert!(size_of::<LongName>() == 256 && align_of::<LongName>() == 8);
     assert!(size_of::<Counter>() == 16);
-    assert!(size_of::<Config>() == 36);
+    assert!(size_of::<Config>() == 40);
 };
 
 /// Userspace may hand these to the kernel as bytes.

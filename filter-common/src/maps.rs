@@ -33,8 +33,6 @@ pub const STASH_SECOND: &str = "STASH_SECOND";
 pub const TARGETS: &str = "TARGETS";
 /// Array of [`Origin`](crate::splice::Origin).
 pub const ORIGINS: &str = "ORIGINS";
-/// The edge's addresses towards origins: [`Address`](crate::layout::Address) → 1.
-pub const SOURCES: &str = "SOURCES";
 /// What became of flows: the number of a host → [`HostCounter`](crate::splice::HostCounter) of each CPU.
 pub const HOST_COUNTERS: &str = "HOST_COUNTERS";
 /// Addresses whose SYNs are dropped for a while: [`Address`](crate::layout::Address) → the end of that, in the kernel's
@@ -49,6 +47,8 @@ pub const PROGRAM_REPLAY: &str = "mtls_replay";
 pub const PROGRAM_STEER: &str = "mtls_steer";
 /// Passes everything: for the peer of a veth, which delivers what was sent by `XDP_TX` only if it has a program too.
 pub const PROGRAM_PASS: &str = "xdp_pass";
+/// The same, but for one frame in ten.
+pub const PROGRAM_LOSSY: &str = "xdp_lossy";
 /// Returns [`ABI_VERSION`](crate::ABI_VERSION); run once by the loader, never attached.
 pub const PROGRAM_ABI: &str = "mtls_abi";
 

@@ -4,7 +4,10 @@
 //! to is looked up in three steps: the host's name gives a [`HostValue`], its target a [`Target`], and the [`Target`]'s slot
 //! for the client an index of an [`Origin`].
 
-use crate::layout::{Address, ConnectionKey};
+use crate::{
+    hello,
+    layout::{Address, ConnectionKey},
+};
 
 /// What the packet plane does for a host.
 #[repr(C)]
@@ -97,6 +100,8 @@ pub struct Flow {
     pub seen_ns: u64,
     /// Bytes of its packets, from the Ethernet header on, as they arrived.
     pub bytes: u64,
+    /// `FLOW_*`. Two CPUs may change them at a time, and eight bytes are the least that is changed atomically in XDP.
+    pub flags: u64,
     /// The sender of what its packets become.
     pub source: Address,
     /// The receiver.
@@ -123,14 +128,16 @@ pub struct Flow {
     pub echo_floor: u32,
     /// How far windows are shifted: the scale that the sender uses, less the one that the receiver believes it uses.
     pub window_shift: i32,
-    /// `FLOW_*`.
-    pub flags: u32,
     /// The last acknowledgement that passed, as the sender wrote it.
     pub acknowledged: u32,
     /// The acknowledgement that covers the peer's FIN, as the sender writes it, if [`FLOW_PEER_FIN`].
     pub fin_acknowledgement: u32,
     /// Sequence number of the first byte that the sender sent.
     pub first_sequence: u32,
+    /// Sequence number of the first byte that the receiver sent, as it wrote it; of the origin only once it has answered.
+    pub peer_first_sequence: u32,
+    /// The first timestamp that the sender sent.
+    pub first_timestamp: u32,
     /// What the client offered in its SYN, for [`FLOW_OPENING`]: segment size, window scale, `OFFERED_*`.
     pub offered: u32,
     /// How many SYNs the origin was sent, for [`FLOW_OPENING`].
@@ -139,26 +146,28 @@ pub struct Flow {
     pub host: u32,
     /// The origin's index.
     pub origin: u32,
+    /// Zero.
+    pub padding: u32,
 }
 
 /// From the client to the origin, and not the other way.
-pub const FLOW_FROM_CLIENT: u32 = 1;
+pub const FLOW_FROM_CLIENT: u64 = 1;
 /// The origin has not answered the SYN yet.
-pub const FLOW_OPENING: u32 = 2;
+pub const FLOW_OPENING: u64 = 2;
 /// The client uses timestamps.
-pub const FLOW_TIMESTAMPS: u32 = 4;
+pub const FLOW_TIMESTAMPS: u64 = 4;
 /// The receiver has sent a FIN.
-pub const FLOW_PEER_FIN: u32 = 8;
+pub const FLOW_PEER_FIN: u64 = 8;
 /// The sender has acknowledged it.
-pub const FLOW_PEER_FIN_ACKNOWLEDGED: u32 = 16;
+pub const FLOW_PEER_FIN_ACKNOWLEDGED: u64 = 16;
 /// A FIN or RST has passed: a SYN with the same addresses begins another connection.
-pub const FLOW_CLOSING: u32 = 32;
+pub const FLOW_CLOSING: u64 = 32;
 /// The origin has not acknowledged its PROXY protocol header yet.
-pub const FLOW_HEADER_PENDING: u32 = 64;
+pub const FLOW_HEADER_PENDING: u64 = 64;
 /// The receiver cannot selectively acknowledge: blocks are taken out.
-pub const FLOW_STRIP_SELECTIVE: u32 = 128;
+pub const FLOW_STRIP_SELECTIVE: u64 = 128;
 /// The origin expects a PROXY protocol header.
-pub const FLOW_PROXY_PROTOCOL: u32 = 256;
+pub const FLOW_PROXY_PROTOCOL: u64 = 256;
 
 /// The window scale's place in [`Flow::offered`], above the segment size.
 pub const OFFERED_SCALE_SHIFT: u32 = 16;
@@ -170,7 +179,7 @@ pub const OFFERED_SELECTIVE: u32 = 1 << 20;
 pub const OFFERED_TIMESTAMPS: u32 = 1 << 21;
 
 /// Most bytes of a payload that is kept until the origin can take it.
-pub const STASH_BYTES: usize = 2048;
+pub const STASH_BYTES: usize = hello::HELLO_MAX;
 
 /// What a client said before the origin could hear it: one segment.
 #[repr(C)]
@@ -180,12 +189,12 @@ pub struct Stash {
     pub sequence: u32,
     /// Length of its payload.
     pub length: u32,
-    /// The sum of the payload, for the checksum.
+    /// The sum of the payload, as checksums are made of it.
     pub sum: u32,
-    /// Flags of its TCP header.
-    pub flags: u32,
-    /// The payload.
-    pub bytes: [u8; STASH_BYTES],
+    /// Its window, in the machine's order.
+    pub window: u32,
+    /// The payload, and room for the parser's reading a word at its last byte.
+    pub bytes: hello::Bytes,
 }
 
 /// What became of a host's flows on one CPU.
@@ -222,8 +231,8 @@ const _: () = {
     assert!(size_of::<Target>() == 1008 && align_of::<Target>() == 4);
     assert!(size_of::<Link>() == 28);
     assert!(size_of::<Origin>() == 68);
-    assert!(size_of::<Flow>() == 152 && align_of::<Flow>() == 8);
-    assert!(size_of::<Stash>() == 16 + STASH_BYTES);
+    assert!(size_of::<Flow>() == 168 && align_of::<Flow>() == 8);
+    assert!(size_of::<Stash>() == 20 + STASH_BYTES);
     assert!(size_of::<HostCounter>() == 32);
 };
 

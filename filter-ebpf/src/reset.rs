@@ -14,3 +14,14 @@ pub(crate) fn answer(ctx: &XdpContext, to: &Segment) -> Result<(), Reason> {
     let reset = Answer { sequence: to.acknowledgement, acknowledgement: 0, flags: TcpHeader::RST, window: 0 };
     answer::transmit(ctx, to, &reset, [])
 }
+
+/// The same in a frame of its own, for callers that are deep in the stack already; `reason`, or what went wrong.
+#[inline(always)]
+pub(crate) fn answer_apart(ctx: &XdpContext, to: &Segment, reason: Reason) -> Reason {
+    if apart(ctx, to) == 0 { reason } else { Reason::Internal }
+}
+
+#[inline(never)]
+fn apart(ctx: &XdpContext, to: &Segment) -> u32 {
+    u32::from(answer(ctx, to).is_err())
+}

@@ -1,5 +1,7 @@
 //! What can go wrong between the daemon and the kernel, in the operator's terms.
 
+use std::path::PathBuf;
+
 use aya::{EbpfError, maps::MapError, programs::ProgramError};
 
 use super::AttachedMode;
@@ -135,6 +137,26 @@ pub enum KernelError {
         #[source]
         source: std::io::Error,
     },
+    /// What is to outlive the process cannot be kept.
+    #[error(
+        "maps and programs cannot be pinned in {directory:?}: is it in a BPF file system? (mount -t bpf bpf /sys/fs/bpf)"
+    )]
+    Pin {
+        /// Where they should be.
+        directory: PathBuf,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The kernel's tables of routes cannot be read.
+    #[error("the routes of this host cannot be read")]
+    Routes(#[source] std::io::Error),
+    /// Connections that are ended cannot be reset.
+    #[error("raw sockets, to reset spliced connections by, cannot be opened (CAP_NET_RAW is needed)")]
+    Resets(#[source] std::io::Error),
+    /// The kernel does not say when it is through with what it was doing.
+    #[error("the kernel cannot be waited for (membarrier)")]
+    Fence(#[source] std::io::Error),
     /// A map cannot be read or written.
     #[error("the map {map} cannot be {operation}")]
     Map {

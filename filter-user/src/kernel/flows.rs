@@ -16,8 +16,9 @@ use filter_common::{
     splice::{self, FLOW_CLOSING, FLOW_FROM_CLIENT, FLOW_OPENING, HostCounter},
 };
 use nix::time::{ClockId, clock_gettime};
+use rustix::thread::MembarrierCommand;
 
-use super::KernelError;
+use super::{KernelError, reset::Resets};
 
 /// How long a connection that has begun to end, or has not begun, may be silent.
 const CLOSING_IDLE: Duration = Duration::from_secs(60);
@@ -70,6 +71,7 @@ pub(super) struct Flows {
     counters: maps::PerCpuHashMap<MapData, u32, HostCounter>,
     /// What XDP has not counted: connections that were ended from here.
     ended: HashMap<u32, HostCounter>,
+    resets: Option<Resets>,
 }
 
 /// Both directions of a connection; the origin's may be missing for a moment.
@@ -87,6 +89,7 @@ impl Flows {
             counters: maps::PerCpuHashMap::try_from(take(HOST_COUNTERS)?)
                 .map_err(KernelError::reading(HOST_COUNTERS))?,
             ended: HashMap::new(),
+            resets: None,
         })
     }
 
@@ -97,7 +100,20 @@ impl Flows {
 
     /// Ends the connections of these hosts, which nothing may open any more.
     pub(super) fn kill(&mut self, hosts: &[u32]) -> Result<usize, KernelError> {
-        self.end(|pair| hosts.contains(&pair.from_client.host))
+        // A packet that is under way may still open a flow, by what the table of hosts said before.
+        fence()?;
+        let count = self.end(|pair| hosts.contains(&pair.from_client.host))?;
+        // And one may still go on by a flow that was there.
+        fence()?;
+        Ok(count)
+    }
+
+    /// Ends the connections of all hosts but these.
+    pub(super) fn keep(&mut self, hosts: &[u32]) -> Result<usize, KernelError> {
+        fence()?;
+        let count = self.end(|pair| !hosts.contains(&pair.from_client.host))?;
+        fence()?;
+        Ok(count)
     }
 
     /// Ends connections that were silent for too long.
@@ -145,7 +161,32 @@ impl Flows {
             counter.from_clients = counter.from_clients.wrapping_add(pair.from_client.bytes);
             counter.from_origins = counter.from_origins.wrapping_add(pair.from_origin.map_or(0, |flow| flow.bytes));
         }
+        self.reset(&ending)?;
         Ok(ending.len())
+    }
+
+    /// Tells both ends. The connections are over already: an end that cannot be told will find out.
+    fn reset(&mut self, ended: &[Pair]) -> Result<(), KernelError> {
+        if ended.is_empty() {
+            return Ok(());
+        }
+        let resets = match self.resets.take() {
+            Some(resets) => resets,
+            None => Resets::open().map_err(KernelError::Resets)?,
+        };
+        for pair in ended {
+            let (key, flow) = (&pair.key, &pair.from_client);
+            let (client, listen) = (socket(key.client, key.client_port), socket(key.edge, key.edge_port));
+            let (source, origin) =
+                (socket(flow.source, flow.source_port), socket(flow.destination, flow.destination_port));
+            let to_client = resets.send(listen, client, flow.acknowledged);
+            let to_origin = pair.from_origin.map_or(Ok(()), |back| resets.send(source, origin, back.acknowledged));
+            if let Err(error) = to_client.and(to_origin) {
+                tracing::debug!(%error, %client, %origin, "an end of a spliced connection cannot be reset");
+            }
+        }
+        self.resets = Some(resets);
+        Ok(())
     }
 
     /// One that ended by itself meanwhile is as good.
@@ -184,7 +225,7 @@ impl Pair {
         }
     }
 
-    fn has(&self, flags: u32) -> bool {
+    fn has(&self, flags: u64) -> bool {
         self.from_client.flags & flags != 0 || self.from_origin.is_some_and(|flow| flow.flags & flags != 0)
     }
 
@@ -213,6 +254,11 @@ impl Pair {
 
 fn socket(address: Address, port: u16) -> SocketAddr {
     SocketAddr::new(address.ip(), u16::from_be(port))
+}
+
+/// Returns when every program that runs now is through.
+fn fence() -> Result<(), KernelError> {
+    rustix::thread::membarrier(MembarrierCommand::Global).map_err(|errno| KernelError::Fence(errno.into()))
 }
 
 /// The kernel's monotonic clock, which XDP writes times of.

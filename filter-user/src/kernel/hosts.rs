@@ -91,8 +91,24 @@ impl Hosts {
     }
 
     /// Where hosts are spliced to.
-    pub(super) fn targets(&mut self) -> &mut Targets {
+    pub(super) fn targets(&self) -> &Targets {
+        &self.targets
+    }
+
+    /// The same, to be changed.
+    pub(super) fn targets_mut(&mut self) -> &mut Targets {
         &mut self.targets
+    }
+
+    /// Goes on with numbers that flows know their hosts by.
+    pub(super) fn adopt(&mut self, numbers: HashMap<HostKey, u32>) {
+        self.numbers = numbers;
+    }
+
+    /// The numbers of the hosts that are spliced.
+    pub(super) fn spliced(&self) -> Vec<u32> {
+        let spliced = self.content.values().filter(|value| value.action == HOST_SPLICE);
+        spliced.map(|value| value.host).collect()
     }
 
     /// Whether any host is spliced.
@@ -117,7 +133,7 @@ impl Hosts {
         };
         match target {
             Some(target) => {
-                let next = self.numbers.len() as u32 + 1;
+                let next = self.numbers.values().max().map_or(1, |last| last.wrapping_add(1));
                 HostValue { action: HOST_SPLICE, host: *self.numbers.entry(key).or_insert(next), target }
             }
             None => {

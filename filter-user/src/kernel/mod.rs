@@ -15,19 +15,23 @@ mod error;
 mod flows;
 mod host;
 mod hosts;
+mod interfaces;
 mod listen;
 mod log;
 mod maglev;
 mod object;
 mod penalties;
+mod pins;
 mod plan;
 mod program;
+mod reset;
+mod routes;
 mod steering;
 mod targets;
 
 pub(crate) use self::error::with_causes;
 pub use self::{
-    attach::{AttachedMode, Kernel, KernelConfig, Mode},
+    attach::{AttachedMode, Kernel, KernelConfig, Mode, SPLICE_PORTS, detach_pinned},
     cookies::Setting,
     error::KernelError,
     flows::{Flow, HostCount},

@@ -12,7 +12,7 @@ use aya::{
 };
 use filter_common::{
     layout::Address,
-    maps::{ORIGINS, ORIGINS_MAX, SOURCES, TARGETS},
+    maps::{ORIGINS, ORIGINS_MAX, TARGETS},
     splice::{
         Link, ORIGIN_REACHABLE, ORIGIN_WITHOUT_TIMESTAMPS, ORIGINS_PER_TARGET_MAX, Origin, TARGET_PROXY_PROTOCOL,
         Target,
@@ -34,7 +34,6 @@ pub struct Path {
 pub(super) struct Targets {
     targets: maps::HashMap<MapData, u32, Target>,
     origins: maps::Array<MapData, Origin>,
-    sources: maps::HashMap<MapData, Address, u32>,
     numbers: HashMap<Arc<SpliceTo>, u32>,
     indexes: HashMap<SocketAddr, u16>,
     paths: HashMap<SocketAddr, Path>,
@@ -46,7 +45,6 @@ impl Targets {
         Ok(Self {
             targets: maps::HashMap::try_from(take(TARGETS)?).map_err(KernelError::reading(TARGETS))?,
             origins: maps::Array::try_from(take(ORIGINS)?).map_err(KernelError::reading(ORIGINS))?,
-            sources: maps::HashMap::try_from(take(SOURCES)?).map_err(KernelError::reading(SOURCES))?,
             numbers: HashMap::new(),
             indexes: HashMap::new(),
             paths: HashMap::new(),
@@ -73,6 +71,13 @@ impl Targets {
     /// The origins that are in the table.
     pub(super) fn origins(&self) -> impl Iterator<Item = SocketAddr> + '_ {
         self.indexes.keys().copied()
+    }
+
+    /// Those of them that nobody knows the way to.
+    pub(super) fn unreachable(&self) -> Vec<SocketAddr> {
+        let mut unreachable: Vec<_> = self.origins().filter(|origin| !self.paths.contains_key(origin)).collect();
+        unreachable.sort_unstable();
+        unreachable
     }
 
     /// Number of a target of the last plan that was written.
@@ -142,7 +147,6 @@ impl Targets {
         let found = if same { known.flags & ORIGIN_WITHOUT_TIMESTAMPS } else { 0 };
         let value = match path {
             Some(Path { source, link }) => {
-                self.sources.insert(Address::from(source), 1, 0).map_err(KernelError::writing(SOURCES))?;
                 let flags = ORIGIN_REACHABLE | found;
                 Origin { address, source: source.into(), port, padding: 0, flags, link }
             }

@@ -31,10 +31,15 @@ fn ethtool(arguments: &str) {
 }
 
 /// Passes what the edge sends by XDP_TX on to the client's kernel, which veth does for interfaces with a program only.
-fn receive_on(interface: &str) -> Ebpf {
+pub(crate) fn receive_on(interface: &str) -> Ebpf {
+    receive_with(PROGRAM_PASS, interface)
+}
+
+/// The same with another program.
+pub(crate) fn receive_with(name: &str, interface: &str) -> Ebpf {
     let object = std::env::var_os("MTLS_FILTER_BPF_OBJECT").expect("`cargo xtask test` names the eBPF object");
     let mut ebpf = Ebpf::load_file(object).unwrap();
-    let program: &mut Xdp = ebpf.program_mut(PROGRAM_PASS).unwrap().try_into().unwrap();
+    let program: &mut Xdp = ebpf.program_mut(name).unwrap().try_into().unwrap();
     program.load().unwrap();
     program.attach(interface, XdpMode::Driver).unwrap();
     ebpf

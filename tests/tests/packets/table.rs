@@ -9,6 +9,7 @@ use crate::{
     frame::{ACK, FIN, Family, Frame, RST, SYN, expected_reset, shapes},
     front,
     plane::Plane,
+    splice,
 };
 
 /// XDP_DROP, XDP_PASS, XDP_TX and XDP_REDIRECT.
@@ -268,6 +269,7 @@ fn run_table() -> Vec<Reason> {
             let expected = match reason.action() {
                 Action::Pass | Action::Drop => packet,
                 Action::Transmit => expected_reset(&row.frame, shape),
+                Action::Redirect => panic!("{case}: no row of this table is of a spliced connection"),
             };
             assert_eq!(run.packet, expected, "{case}");
             hit.push(reason);
@@ -289,7 +291,11 @@ fn each_packet_of_the_table_gets_its_reason_and_answer() {
 
 #[test]
 fn every_reason_is_hit_by_a_row() {
-    let hit: BTreeSet<Reason> = run_table().into_iter().chain(front::run_handshakes()).collect();
+    let hit: BTreeSet<Reason> =
+        [run_table(), front::run_handshakes(), splice::run_splices(), splice::run_out_of_ports()]
+            .concat()
+            .into_iter()
+            .collect();
     // Counted only when a kernel helper refuses what it cannot refuse.
     assert_eq!((NAME_63.len(), NAME_64.len()), (63, 64));
     let unreachable = [Reason::Internal];
