@@ -29,7 +29,7 @@ use rustls::sign::CertifiedKey;
 use crate::geo::Databases;
 
 pub use host_name::{HostName, MAX_HOST_NAME, MAX_LABEL};
-pub use passthrough::{Check, MAX_ORIGINS, Passthrough, PassthroughSettings};
+pub use passthrough::{Check, MAX_ALL_ORIGINS, MAX_ORIGINS, Passthrough, PassthroughSettings};
 pub use penalty::{MAX_BLOCKED, Penalty};
 pub use problem::{Position, Problem, Problems};
 

@@ -1,6 +1,6 @@
 //! Hosts whose connections are passed on unopened, to an origin that terminates TLS itself.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
@@ -14,6 +14,9 @@ use super::{Host, HostName, Zone};
 
 /// Most origins of one host.
 pub const MAX_ORIGINS: usize = 16;
+
+/// Most different origins of all hosts; the table of the XDP program holds as many.
+pub const MAX_ALL_ORIGINS: usize = 4_096;
 
 /// From which to which the durations of `[passthrough]` may be.
 const DURATIONS: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(24 * 60 * 60);
@@ -121,11 +124,21 @@ pub(super) fn host(table: &mut Table<'_>, problems: &mut Collector<'_>) -> Optio
     let mut origins: Vec<Located<SocketAddr>> = Vec::new();
     for text in &listed.value {
         let before: Vec<_> = origins.iter().map(|origin| origin.value).collect();
-        let parsed = text.parse_with(problems, |text| address(text, &before));
+        let parsed = text.parse_with(problems, |text| server(text, &before));
         origins.extend(parsed.map(|value| Located { value, span: text.span.clone() }));
     }
     let addresses = origins.iter().map(|origin| origin.value).collect();
     Some((Passthrough { origins: addresses, proxy_protocol, shared: None }, Written { origins, allowed }))
+}
+
+/// An address that a server can have, written as its own family's.
+fn server(text: &str, before: &[SocketAddr]) -> Result<SocketAddr, String> {
+    let address = address(text, before)?;
+    match address.ip() {
+        ip if ip.is_unspecified() || ip.is_multicast() => Err(format!("`{text}` is no address of a server")),
+        ip if ip.to_canonical() != ip => Err(format!("`{text}` is an IPv4 address; write it as one")),
+        _ => Ok(address),
+    }
 }
 
 /// What one host says of its origins, and where.
@@ -151,9 +164,14 @@ impl PassedHosts {
     /// other.
     pub(super) fn check(&self, listen: &[SocketAddr], zones: &mut [Zone], problems: &mut Collector<'_>) {
         let protected = protected(zones);
+        let mut all = HashSet::new();
         for host in zones.iter_mut().flat_map(|zone| &mut zone.hosts) {
             let (Some(passthrough), Some(written)) = (&mut host.passthrough, self.0.get(&host.name)) else { continue };
             for origin in &written.origins {
+                if all.insert(origin.value) && all.len() == MAX_ALL_ORIGINS + 1 {
+                    problems
+                        .push(origin.span.clone(), format!("there are more than {MAX_ALL_ORIGINS} different origins"));
+                }
                 if listen.contains(&origin.value) {
                     let message = format!("{} is an address that this filter listens on itself", origin.value);
                     problems.push(origin.span.clone(), message);
@@ -193,7 +211,10 @@ fn protected(zones: &[Zone]) -> HashMap<IpAddr, BTreeSet<HostName>> {
 fn servers_of(host: &Host) -> impl Iterator<Item = IpAddr> {
     let upstream = host.termination.as_ref().map(|termination| termination.upstream.address);
     let origins = host.passthrough.iter().flat_map(|passthrough| passthrough.origins.iter().copied());
-    upstream.into_iter().flat_map(move |upstream| std::iter::once(upstream).chain(origins.clone())).map(|at| at.ip())
+    upstream
+        .into_iter()
+        .flat_map(move |upstream| std::iter::once(upstream).chain(origins.clone()))
+        .map(|at| at.ip().to_canonical())
 }
 
 fn others(hosts: &BTreeSet<HostName>, but: &HostName) -> Option<Shared> {

@@ -4,7 +4,10 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use super::{AccessLog, Admin, AdminTls, Check, Config, Datapath, MAX_ADMIN_NAMES, PassthroughSettings};
+use super::{
+    AccessLog, Admin, AdminTls, Check, Config, Datapath, MAX_ADMIN_NAMES, MAX_ALL_ORIGINS, MAX_ORIGINS,
+    PassthroughSettings,
+};
 
 /// Writes a certificate and key for `names` as `NAME.crt` and `NAME.key`.
 fn write_identity(directory: &Path, name: &str, names: &[&str]) {
@@ -214,6 +217,9 @@ fn what_cannot_be_of_a_host_that_is_passed_through_is_refused() {
         (&format!("passthrough = [{}]", many.join(", ")), "8:15: `passthrough` must have 1 to 16 addresses"),
         ("passthrough = [\"www.example.com:443\"]", "8:16: `www.example.com:443` is no address with a port"),
         ("passthrough = [\"192.0.2.1:0\"]", "8:16: `192.0.2.1:0`: port 0"),
+        ("passthrough = [\"0.0.0.0:443\"]", "8:16: `0.0.0.0:443` is no address of a server"),
+        ("passthrough = [\"[ff02::1]:443\"]", "8:16: `[ff02::1]:443` is no address of a server"),
+        ("passthrough = [\"[::ffff:192.0.2.1]:443\"]", "8:16: `[::ffff:192.0.2.1]:443` is an IPv4 address"),
         ("passthrough = [\"192.0.2.1:1\", \"192.0.2.1:1\"]", "8:31: `192.0.2.1:1` stands twice"),
         ("passthrough = [\"[::1]:443\"]", "8:16: [::1]:443 is an address that this filter listens on itself"),
         ("passthrough = [\"192.0.2.1:1\"]\nmtls = true", "9:1: `mtls` cannot stand in this [[zone.host]]"),
@@ -247,6 +253,7 @@ fn an_origin_that_also_serves_a_protected_host_is_refused_unless_it_is_allowed()
         (hosts(&format!("{PASSED}{TERMINATED}")), Some(refused)),
         (hosts(&format!("{other_port}{TERMINATED}")), Some(refused)),
         (hosts(&format!("{PASSED}{both}")), Some(refused)),
+        (hosts(&format!("{PASSED}{}", TERMINATED.replace("192.0.2.1", "[::ffff:192.0.2.1]"))), Some(refused)),
         (hosts(&format!("{PASSED}{other_upstream}")), None),
         (hosts(&format!("{PASSED}{passed_only}")), None),
     ] {
@@ -262,6 +269,21 @@ fn an_origin_that_also_serves_a_protected_host_is_refused_unless_it_is_allowed()
     let (_, www) = config.hosts().next().unwrap();
     let shared = www.passthrough.as_ref().unwrap().shared.as_ref().unwrap();
     assert_eq!(shared.to_string(), "api.example.com");
+}
+
+#[test]
+fn there_are_as_many_origins_as_the_limit_and_not_one_more() {
+    let source = |origins: usize| {
+        let listed: Vec<_> = (0..origins).map(|n| format!("\"10.0.{}.{}:443\"", n / 256, n % 256)).collect();
+        let host = |(n, some): (usize, &[String])| {
+            let some = some.join(", ");
+            format!("[[zone.host]]\nname = \"h{n}.example.com\"\npassthrough = [{some}]\n")
+        };
+        hosts(&listed.chunks(MAX_ORIGINS).enumerate().map(host).collect::<String>())
+    };
+    assert_eq!(load(&source(MAX_ALL_ORIGINS)).unwrap().hosts().count(), MAX_ALL_ORIGINS / MAX_ORIGINS);
+    let problems = load(&source(MAX_ALL_ORIGINS + 1)).unwrap_err();
+    assert!(problems.len() == 1 && problems[0].ends_with("more than 4096 different origins"), "{problems:#?}");
 }
 
 #[test]

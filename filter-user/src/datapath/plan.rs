@@ -4,11 +4,18 @@ use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use filter_common::maps::DENY_MAX;
+use filter_common::maps::{DENY_MAX, HOSTS_MAX, ORIGINS_MAX};
+use filter_common::splice::ORIGINS_PER_TARGET_MAX;
 
+use crate::config::{MAX_ALL_ORIGINS, MAX_HOSTS, MAX_ORIGINS};
 use crate::kernel::{HostAction, KernelPlan, Network, SpliceTo};
 use crate::origins::Origins;
 use crate::snapshot::{HostPolicy, Snapshot};
+
+/// Whatever the configuration allows can be planned.
+const _: () = assert!(
+    MAX_ALL_ORIGINS <= ORIGINS_MAX as usize && MAX_ORIGINS <= ORIGINS_PER_TARGET_MAX && MAX_HOSTS <= HOSTS_MAX as usize
+);
 
 /// The plan for `snapshot`, with those origins that answer.
 pub(super) fn plan(snapshot: &Snapshot, origins: &Origins) -> KernelPlan {

@@ -2,6 +2,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::io;
+use std::net::SocketAddr;
 use std::sync::LazyLock;
 
 use tokio::net::TcpStream;
@@ -22,7 +23,9 @@ pub(super) async fn connect(context: &Context, relay: &Relay) -> Option<TcpStrea
     let mut turned: Vec<_> =
         origins.iter().copied().cycle().skip(usize::try_from(first).ok()?).take(origins.len()).collect();
     turned.sort_by_key(|origin| origin.is_ipv4() != relay.client.is_ipv4());
-    for address in turned.into_iter().filter(|address| context.origins.is_up(*address)) {
+    // An origin that is this very filter, by an address that only the machine knows for its own, would go round and round.
+    let usable = |address: &SocketAddr| context.origins.is_up(*address) && *address != relay.server;
+    for address in turned.into_iter().filter(usable) {
         let connected = timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await;
         match connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
             Ok(stream) => {

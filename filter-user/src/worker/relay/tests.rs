@@ -36,8 +36,11 @@ impl Fixture {
     }
 
     fn with_idle_timeout(host: Host, relay_idle_timeout: Duration) -> Self {
+        Self::on(bind_listener("127.0.0.1:0".parse().unwrap()).unwrap(), host, relay_idle_timeout)
+    }
+
+    fn on(listener: std::net::TcpListener, host: Host, relay_idle_timeout: Duration) -> Self {
         let config = config(vec![host]);
-        let listener = bind_listener("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.local_addr().unwrap();
         let (drain, draining) = watch::channel(false);
         let (worker, _thread) = Worker::spawn(Spawn {
@@ -139,6 +142,17 @@ async fn every_byte_arrives_as_it_was_sent_and_the_end_of_one_side_leaves_the_ot
     let totals = report.totals[HOST];
     assert_eq!((totals.opened, totals.closed, report.open.len()), (1, 1, 0));
     assert_eq!(totals.bytes, [hello.len() as u64 + 3_000_001, 30_000_003]);
+}
+
+#[tokio::test]
+async fn an_origin_that_is_the_filter_itself_is_left_out() {
+    let listener = bind_listener("127.0.0.1:0".parse().unwrap()).unwrap();
+    let itself = listener.local_addr().unwrap();
+    let fixture = Fixture::on(listener, passed(HOST, &[itself]), PATIENCE);
+    let mut client = fixture.client(&hello()).await;
+    assert!(end(&mut client).await.is_err());
+    fixture.counted(Reason::OriginUnreachable, 1).await;
+    assert_eq!(fixture.worker.counters().accepted(), 1);
 }
 
 #[tokio::test]
