@@ -53,6 +53,7 @@ pub(crate) fn config(hosts: Vec<Host>) -> Config {
             interface: None,
             datapath: Datapath::Socket,
             syn_cookies: true,
+            pin: "unused".into(),
             workers: None,
             penalty: None,
         },

@@ -62,7 +62,7 @@ impl Tally {
 
     /// Notes that a request of `address` was blocked. True if that was once too often.
     fn note(&mut self, address: IpAddr, now: Instant) -> bool {
-        if self.penalty.allow.iter().any(|network| network.contains(&address)) {
+        if self.penalty.spares(address) {
             return false;
         }
         let within = self.penalty.within;

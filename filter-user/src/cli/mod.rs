@@ -1,9 +1,10 @@
-//! The command line. Every command but `run` and `check` is a request to the daemon over its control socket.
+//! The command line. Every command but `run`, `check`, `detach` and `expr` is a request to the daemon over its control socket.
 
 mod ca;
 mod cert;
 mod check;
 mod client;
+mod detach;
 mod explain;
 mod expr;
 mod flows;
@@ -47,6 +48,8 @@ enum Command {
     Flows(flows::FlowsArgs),
     /// Shows what happens now, by host and by reason, until `q` is pressed.
     Top(top::TopArgs),
+    /// Removes the XDP program that a daemon which has ended has left, and ends the connections that it splices.
+    Detach(detach::DetachArgs),
     /// Addresses that XDP drops for what they did before.
     #[command(subcommand)]
     Penalty(penalty::PenaltyCommand),
@@ -139,6 +142,7 @@ impl Cli {
             Command::Status(args) => remote(status::status(&args)),
             Command::Flows(args) => remote(args.execute()),
             Command::Top(args) => remote(args.execute()),
+            Command::Detach(args) => args.execute(),
             Command::Penalty(command) => remote(command.execute()),
             Command::Ca(command) => remote(command.execute()),
             Command::Cert(command) => remote(command.execute()),

@@ -14,7 +14,11 @@ pub(super) async fn status(args: &RemoteArgs) -> anyhow::Result<()> {
         "mtls-filter {}, up {} s, generation {}",
         status.version, status.uptime_seconds, status.generation
     ))?;
-    print::line(format_args!("data path: {}", status.datapath.mode))?;
+    let maps = status.datapath.generation.map(|generation| format!(", maps of generation {generation}"));
+    print::line(format_args!("data path: {}{}", status.datapath.mode, maps.unwrap_or_default()))?;
+    if let Some(pin) = &status.datapath.pin {
+        print::line(format_args!("  goes on without this process, by {pin}"))?;
+    }
     for setting in &status.datapath.settings {
         print::line(format_args!("  {setting}"))?;
     }

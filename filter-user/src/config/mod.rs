@@ -42,6 +42,9 @@ pub const MAX_LISTEN: usize = 64;
 /// Most worker threads.
 pub const MAX_WORKERS: u64 = 1_024;
 
+/// Default of `edge.pin`.
+pub const PIN_DIRECTORY: &str = "/sys/fs/bpf/mtls-filter/default";
+
 /// Most names of the admin listener.
 pub const MAX_ADMIN_NAMES: usize = 32;
 
@@ -75,6 +78,8 @@ pub struct Edge {
     pub datapath: Datapath,
     /// Whether XDP answers SYNs with cookies, so that nothing is kept of a client before it has said hello.
     pub syn_cookies: bool,
+    /// Directory of a BPF file system in which XDP is kept, so that spliced connections outlive the process.
+    pub pin: PathBuf,
     /// Worker threads; `None` for one a CPU.
     pub workers: Option<NonZeroUsize>,
     /// When an address that is blocked again and again is dropped by XDP; `None` for never.

@@ -1,5 +1,6 @@
 //! When the packet plane drops addresses for what they did before.
 
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -25,6 +26,13 @@ pub struct Penalty {
     pub drop_for: Duration,
     /// Networks whose addresses are never dropped.
     pub allow: Vec<IpCidr>,
+}
+
+impl Penalty {
+    /// Whether somebody vouches for this address.
+    pub fn spares(&self, address: IpAddr) -> bool {
+        self.allow.iter().any(|network| network.contains(&address))
+    }
 }
 
 /// Reads `[edge.penalty]`; `None` if it is not there, or has a problem.

@@ -14,7 +14,7 @@ use super::passthrough::{self, PassedHosts};
 use super::penalty;
 use super::problem::{Collector, Problem};
 use super::table::{Located, Table};
-use super::{AccessLog, Config, Control, Datapath, Edge, HostName, Log, MAX_LISTEN, MAX_WORKERS, Store};
+use super::{AccessLog, Config, Control, Datapath, Edge, HostName, Log, MAX_LISTEN, MAX_WORKERS, PIN_DIRECTORY, Store};
 
 /// Default of `control.socket`.
 const CONTROL_SOCKET: &str = "/run/mtls-filter/control.sock";
@@ -96,9 +96,11 @@ impl Reader<'_> {
         let workers = table.integer(&mut self.problems, "workers", 1..=MAX_WORKERS);
         let workers = workers.and_then(|workers| NonZeroUsize::new(usize::try_from(workers).ok()?));
         let syn_cookies = table.boolean(&mut self.problems, "syn_cookies").unwrap_or(true);
+        let pin = self.path(&mut table, "pin").map_or_else(|| PIN_DIRECTORY.into(), |pin| pin.value);
         let penalty = penalty::penalty(&mut table, &mut self.problems);
-        table.finish(&mut self.problems, &["listen", "interface", "datapath", "syn_cookies", "workers", "penalty"]);
-        Some(Edge { listen, interface, datapath: datapath?, syn_cookies, workers, penalty })
+        let known = ["listen", "interface", "datapath", "syn_cookies", "pin", "workers", "penalty"];
+        table.finish(&mut self.problems, &known);
+        Some(Edge { listen, interface, datapath: datapath?, syn_cookies, pin, workers, penalty })
     }
 
     fn listen(&mut self, listen: &Located<Vec<Located<String>>>) -> Vec<SocketAddr> {

@@ -76,6 +76,8 @@ impl Control {
     async fn add_state(&self, metrics: &mut Metrics) {
         let (_, generation) = self.state().await;
         metrics.gauge("generation", "Generation of the rules that was asked for last", [([], generation)]);
+        let maps = self.publisher.datapath().generation().map(|generation| ([], generation));
+        metrics.gauge("xdp_generation", "Generation of the rules that the XDP maps agree with", maps);
         metrics.gauge(
             "revoked_certificates",
             "Certificates in the revocation set",

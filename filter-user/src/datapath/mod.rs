@@ -2,19 +2,27 @@
 //!
 //! Whichever it is, the workers behind it give the same verdicts. XDP rejects unknown hosts early; without it a worker does.
 
+mod load;
+mod pins;
 mod plan;
 
 use std::fmt;
 use std::net::{IpAddr, TcpListener};
 use std::os::fd::AsFd;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+pub use self::load::DatapathError;
+pub use self::pins::{PinError, detach};
+
+use self::load::Loaded;
+use self::pins::PinDirectory;
 use self::plan::plan;
 use crate::config::{self, Edge};
 use crate::kernel::{
-    AttachedMode, Count, Flow, Group, HostCount, Kernel, KernelConfig, KernelError, KernelLog, KernelPlan,
-    Mode as XdpMode, Penalty, Steering, with_causes,
+    AttachedMode, Count, Flow, Group, HostCount, Kernel, KernelError, KernelLog, Penalty, Steering, with_causes,
 };
 use crate::origins::Origins;
 use crate::snapshot::{PacketPlane, Snapshot};
@@ -40,13 +48,17 @@ impl fmt::Display for Mode {
     }
 }
 
-/// The data path. Dropping it detaches the XDP program.
+/// The data path. Dropping it detaches the XDP program, unless it is pinned.
 #[derive(Debug)]
 pub struct Datapath {
     /// Present with XDP. Taken to read counters and to write maps; never by a worker.
     kernel: Option<Mutex<Kernel>>,
+    /// Where XDP is pinned, if it is. After the kernel: nobody may take the directory while that is at work.
+    pins: Option<PinDirectory>,
     mode: Mode,
     notes: Vec<String>,
+    /// Generation of the snapshot that the maps were filled from last.
+    generation: AtomicU64,
     /// Which origins connections may be spliced to.
     origins: Arc<Origins>,
     /// Keeps the program that chooses the worker listed under this process.
@@ -67,10 +79,11 @@ impl Datapath {
         workers: &[WorkerListeners],
         snapshot: &Snapshot,
         origins: Arc<Origins>,
-    ) -> Result<Self, KernelError> {
+    ) -> Result<Self, DatapathError> {
         let mut notes = Vec::new();
         let steering = steer(edge, workers, &mut notes);
-        let kernel = load(edge, packet_log, &plan(snapshot, &origins), &mut notes)?;
+        let (plan, may_splice) = (plan(snapshot, &origins), !origins.is_empty());
+        let Loaded { mut kernel, pins } = load::load(edge, packet_log, &plan, may_splice, &mut notes)?;
         if kernel.is_none() && edge.penalty.is_some() {
             notes.push("the penalty box needs XDP: nobody is dropped for being blocked".to_owned());
         }
@@ -81,7 +94,12 @@ impl Datapath {
         for note in &notes {
             tracing::warn!(datapath = %mode, "{note}");
         }
-        Ok(Self { kernel: kernel.map(Mutex::new), mode, notes, origins, _steering: steering })
+        if let Some(kernel) = kernel.as_mut().filter(|kernel| kernel.adopted()) {
+            tracing::info!(connections = kernel.flows()?.len(), "went on with what an earlier process spliced");
+            pardon(kernel, edge.penalty.as_ref())?;
+        }
+        let (kernel, generation) = (kernel.map(Mutex::new), AtomicU64::new(snapshot.generation));
+        Ok(Self { kernel, pins, mode, notes, generation, origins, _steering: steering })
     }
 
     /// What is in use.
@@ -94,12 +112,29 @@ impl Datapath {
         self.kernel.is_some()
     }
 
-    /// Why it is nothing better.
-    pub fn notes(&self) -> &[String] {
-        &self.notes
+    /// Why it is nothing better, and what cannot be spliced now though the rules allow it.
+    pub fn notes(&self) -> Vec<String> {
+        let mut notes = self.notes.clone();
+        if let Some(kernel) = self.lock() {
+            let refused = kernel.refused_interfaces().into_iter();
+            notes.extend(refused.map(|(interface, why)| format!("nothing can be spliced by {interface}: {why}")));
+            let unknown = kernel.unreachable_origins().into_iter();
+            notes.extend(unknown.map(|origin| format!("the way to {origin} is not known: workers relay to it")));
+        }
+        notes
     }
 
-    /// Kernel settings that were changed, and are changed back at the end.
+    /// Where XDP is pinned; `None` if it ends with this process.
+    pub fn pin(&self) -> Option<&Path> {
+        self.pins.as_ref().map(PinDirectory::path)
+    }
+
+    /// Generation of the snapshot that the maps agree with; `None` without XDP.
+    pub fn generation(&self) -> Option<u64> {
+        self.has_xdp().then(|| self.generation.load(Ordering::Relaxed))
+    }
+
+    /// Kernel settings that were changed, and are changed back at the end: of this process, or of what it has pinned.
     pub fn settings(&self) -> Vec<String> {
         self.lock().map_or_else(Vec::new, |kernel| kernel.settings().iter().map(ToString::to_string).collect())
     }
@@ -183,10 +218,22 @@ impl PacketPlane for Datapath {
 
     fn relax(&self, snapshot: &Snapshot) -> Result<(), KernelError> {
         match self.lock() {
-            Some(mut kernel) => kernel.apply(&plan(snapshot, &self.origins)).map(drop),
-            None => Ok(()),
+            Some(mut kernel) => kernel.apply(&plan(snapshot, &self.origins))?,
+            None => return Ok(()),
+        };
+        self.generation.store(snapshot.generation, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+/// Serves those again whom an earlier process punished, and this one would not.
+fn pardon(kernel: &mut Kernel, penalty: Option<&config::Penalty>) -> Result<(), KernelError> {
+    for punished in kernel.penalties()? {
+        if penalty.is_none_or(|penalty| penalty.spares(punished.address)) {
+            kernel.pardon(punished.address)?;
         }
     }
+    Ok(())
 }
 
 /// Steering makes connections cheaper, not safer: without the privilege for it the kernel spreads them.
@@ -212,46 +259,4 @@ fn pinned(workers: &[WorkerListeners], address: usize) -> impl Iterator<Item = (
         let cpu = u32::try_from((*cpu)?).ok()?;
         Some((cpu, listeners.get(address)?.as_fd()))
     })
-}
-
-fn load(
-    edge: &Edge,
-    packet_log: u32,
-    plan: &KernelPlan,
-    notes: &mut Vec<String>,
-) -> Result<Option<Kernel>, KernelError> {
-    let mode = match edge.datapath {
-        config::Datapath::Auto => XdpMode::Auto,
-        config::Datapath::Native => XdpMode::Native,
-        config::Datapath::Generic => XdpMode::Generic,
-        config::Datapath::Socket => return Ok(None),
-    };
-    // The configuration has an interface unless the data path is `socket`.
-    let interface = edge.interface.clone().unwrap_or_default();
-    let config = KernelConfig {
-        interface,
-        listen: edge.listen.clone(),
-        mode,
-        log_sample: packet_log,
-        syn_cookies: edge.syn_cookies,
-    };
-    let loaded = Kernel::load(&config, plan).or_else(|error| match error {
-        // As in a container with /proc/sys read-only: XDP without cookies is better than none, and as safe.
-        KernelError::Setting { .. } => {
-            notes.push(format!("SYNs are not answered with cookies: {}", with_causes(&error)));
-            Kernel::load(&KernelConfig { syn_cookies: false, ..config.clone() }, plan)
-        }
-        other => Err(other),
-    });
-    match loaded {
-        Ok(kernel) => {
-            notes.extend(kernel.failed().iter().map(|(mode, why)| format!("XDP in {mode} mode cannot be used: {why}")));
-            Ok(Some(kernel))
-        }
-        Err(error) if edge.datapath == config::Datapath::Auto => {
-            notes.push(format!("XDP cannot be used: {}", with_causes(&error)));
-            Ok(None)
-        }
-        Err(error) => Err(error),
-    }
 }

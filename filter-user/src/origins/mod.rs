@@ -35,6 +35,11 @@ impl Origins {
         Arc::new(Self(addresses.map(|address| (*address, Origin::new())).collect()))
     }
 
+    /// Whether there is none: no host is ever passed through.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether connections may go to `address`.
     pub fn is_up(&self, address: SocketAddr) -> bool {
         self.0.get(&address).is_none_or(Origin::is_up)

@@ -9,6 +9,7 @@ use anyhow::Result;
 use super::datapath::Datapath;
 use super::network::{EDGE_IPV4, EDGE_IPV6, ORIGIN_IPV4, TLS_ORIGIN_IPV4, TLS_ORIGIN_IPV6};
 use super::pki::Authority;
+use super::registry::PINS;
 
 /// Port of the echo origin.
 pub(super) const ECHO_PORT: u16 = 8080;
@@ -161,6 +162,8 @@ pub struct Config {
     pub port: u16,
     /// Worker threads.
     pub workers: usize,
+    /// Lines of `[edge.penalty]`, if it is there.
+    pub penalty: Option<String>,
     /// The zones.
     pub zones: Vec<Zone>,
 }
@@ -185,6 +188,10 @@ impl Config {
         let port = self.port;
         writeln!(text, "[edge]\nlisten = [\"{EDGE_IPV4}:{port}\", \"[{EDGE_IPV6}]:{port}\"]")?;
         writeln!(text, "interface = \"edge0\"\ndatapath = \"{}\"\nworkers = {}", self.datapath, self.workers)?;
+        writeln!(text, "pin = {:?}", pins(directory))?;
+        if let Some(penalty) = &self.penalty {
+            writeln!(text, "\n[edge.penalty]\n{penalty}")?;
+        }
         // A lab is over before the usual settings would find out that an origin is gone.
         writeln!(text, "\n[passthrough]\ncheck_interval = \"100ms\"\ncheck_timeout = \"1s\"")?;
         writeln!(text, "\n[control]\nsocket = {:?}", control_socket(directory))?;
@@ -202,6 +209,11 @@ pub(super) fn control_socket(directory: &Path) -> PathBuf {
 /// Directory of its store.
 pub(super) fn store(directory: &Path) -> PathBuf {
     directory.join("store")
+}
+
+/// Directory of a BPF file system for its XDP program: named like the lab, as `directory` is.
+pub(super) fn pins(directory: &Path) -> PathBuf {
+    Path::new(PINS).join(directory.file_name().unwrap_or_default())
 }
 
 /// Path of its access log.

@@ -124,6 +124,25 @@ impl<'a> Curl<'a> {
         files.answer(String::from_utf8_lossy(&output.stdout).lines().next())
     }
 
+    /// Asks `count` times, `at_a_time` at a time, each time over a connection of its own. Returns what came of each.
+    ///
+    /// # Errors
+    /// If curl cannot be run, or does not say what came of each.
+    pub fn many(&self, count: usize, at_a_time: usize) -> Result<Vec<Outcome>> {
+        let files = Files { head: PathBuf::from("/dev/null"), body: PathBuf::from("/dev/null") };
+        let mut command = self.command()?;
+        command.args(["--parallel", "--parallel-immediate", "--parallel-max", &at_a_time.to_string()]);
+        let each = self.clone().header("Connection: close").path(&format!("{}?[1-{count}]", self.path));
+        each.request(&mut command, &files);
+        let output = programs::output(&mut command)?;
+        let lines = String::from_utf8_lossy(&output.stdout).into_owned();
+        let outcomes: Vec<Outcome> = lines.lines().map(outcome_of_report).collect::<Result<_>>()?;
+        if outcomes.len() != count {
+            bail!("curl reported {} of {count} requests: {}", outcomes.len(), String::from_utf8_lossy(&output.stderr));
+        }
+        Ok(outcomes)
+    }
+
     /// Starts curl and lets it run.
     ///
     /// # Errors
@@ -192,6 +211,18 @@ pub struct Running {
 }
 
 impl Running {
+    /// How much of the body has arrived.
+    ///
+    /// # Errors
+    /// If the file it goes to cannot be looked at.
+    pub fn received(&self) -> Result<u64> {
+        match fs::metadata(&self.files.body) {
+            Ok(file) => Ok(file.len()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(0),
+            Err(error) => Err(error).context("the body that curl writes"),
+        }
+    }
+
     /// Waits for its end.
     ///
     /// # Errors
@@ -200,6 +231,20 @@ impl Running {
         let output = self.child.wait_with_output()?;
         self.files.answer(String::from_utf8_lossy(&output.stdout).lines().next())
     }
+}
+
+/// What one line of curl's JSON says of a request that had a connection of its own.
+fn outcome_of_report(line: &str) -> Result<Outcome> {
+    let report: Value = serde_json::from_str(line).context("curl's report")?;
+    let number = |name: &str| report.get(name).and_then(Value::as_i64).unwrap_or_default();
+    if number("exitcode") != 0 {
+        let message = report.get("errormsg").and_then(Value::as_str).unwrap_or_default();
+        return Ok(Outcome::of_curl(number("exitcode"), message));
+    }
+    if number("num_connects") != 1 {
+        return Ok(Outcome::Other("over a connection that was open already".to_owned()));
+    }
+    Ok(Outcome::Status(u16::try_from(number("response_code"))?))
 }
 
 /// Where one request's answer goes.

@@ -39,6 +39,19 @@ impl Status {
         found.map(str::to_owned).with_context(|| format!("status names no datapath: {}", self.0))
     }
 
+    /// What it says about the way packets are handled: why it is nothing better, and what cannot be spliced.
+    #[must_use]
+    pub fn datapath_notes(&self) -> Vec<String> {
+        let notes = self.0.pointer("/datapath/notes").and_then(Value::as_array).into_iter().flatten();
+        notes.filter_map(|note| note.as_str().map(str::to_owned)).collect()
+    }
+
+    /// The generation that the XDP maps agree with; `None` without XDP.
+    #[must_use]
+    pub fn xdp_generation(&self) -> Option<u64> {
+        self.0.pointer("/datapath/generation").and_then(Value::as_u64)
+    }
+
     /// The counters of the XDP program by reason, in the order `status` has them; empty without XDP.
     #[must_use]
     pub fn xdp_counters(&self) -> Vec<(String, u64)> {

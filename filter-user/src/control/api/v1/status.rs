@@ -31,8 +31,10 @@ pub(super) async fn show(State(control): State<Arc<Control>>, caller: Caller) ->
         generation,
         datapath: dto::Datapath {
             mode: datapath.mode().to_string(),
-            notes: datapath.notes().to_vec(),
+            notes: datapath.notes(),
             settings: datapath.settings(),
+            pin: datapath.pin().map(|pin| pin.display().to_string()),
+            generation: datapath.generation(),
         },
         listen: control.config.edge.listen.iter().map(ToString::to_string).collect(),
         zones: zones::zones(&control, &state, &caller),
