@@ -11,6 +11,8 @@ use filter_tests::lab::{
 };
 use filter_tests::on_every_datapath;
 
+use crate::waiting::wait_for;
+
 on_every_datapath!(
     a_host_that_no_rule_can_reach_is_served_by_its_origin,
     a_rule_takes_its_host_off_the_fast_path_before_the_deployment_returns,
@@ -24,21 +26,9 @@ on_every_datapath!(
     origins_and_clients_without_timestamps_are_served,
 );
 
-/// How long something that is on its way may take.
-const PATIENCE: Duration = Duration::from_secs(20);
-
 /// What status calls the way of a host that no rule can reach.
 fn fast(lab: &Lab) -> Result<&'static str> {
     Ok(if lab.filter.status()?.datapath()? == "socket" { "relayed" } else { "spliced" })
-}
-
-fn wait_for(what: &str, mut is: impl FnMut() -> Result<bool>) -> Result<()> {
-    let deadline = Instant::now() + PATIENCE;
-    while !is()? {
-        anyhow::ensure!(Instant::now() < deadline, "after {PATIENCE:?} still not {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    Ok(())
 }
 
 fn both_hosts() -> [Host; 2] {
@@ -157,7 +147,7 @@ fn a_large_body_arrives_whole_in_both_directions_through_an_origin(setup: Setup)
 
 fn ten_thousand_connections_are_served_fifty_at_a_time(setup: Setup) -> Result<()> {
     let lab = setup.hosts([Host::passed(WWW, &TLS_ORIGINS)]).start()?;
-    let outcomes = lab.connect(WWW).one_request_each(10_000, 50)?;
+    let outcomes = lab.curl(WWW).many(10_000, 50)?;
     let failed: Vec<_> = outcomes.iter().filter(|outcome| **outcome != Outcome::Status(200)).collect();
     assert_eq!(outcomes.len(), 10_000);
     assert!(failed.is_empty(), "{} of {} failed: {:?}", failed.len(), outcomes.len(), failed.first());

@@ -1,7 +1,7 @@
 //! Many clients at once, to see what a change lets through while it is being made.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -42,28 +42,6 @@ impl Load {
             Ok((0..clients).map(spawn).collect())
         })?;
         Ok(Self { stop, threads })
-    }
-
-    /// Makes `count` connections, `at_a_time` at a time, each for one request. Returns what came of each.
-    pub(in super::super) fn one_request_each(tls: &Tls<'_>, count: usize, at_a_time: usize) -> Result<Vec<Outcome>> {
-        let (namespace, dialer) = tls.dialer()?;
-        let left = Arc::new(AtomicUsize::new(count));
-        let threads: Vec<JoinHandle<Vec<Outcome>>> = namespace.enter(|| {
-            let spawn = |_| {
-                let mut client = Client { dialer: dialer.clone(), keep: false, open: None };
-                let left = Arc::clone(&left);
-                thread::spawn(move || {
-                    let mut outcomes = Vec::new();
-                    while left.try_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok() {
-                        outcomes.push(client.request().unwrap_or_else(|error| Outcome::of_error(&error)));
-                    }
-                    outcomes
-                })
-            };
-            Ok((0..at_a_time).map(spawn).collect())
-        })?;
-        let outcomes = threads.into_iter().map(|thread| thread.join().map_err(|_| anyhow!("a client panicked")));
-        Ok(outcomes.collect::<Result<Vec<_>>>()?.concat())
     }
 
     /// Lets the clients go on for a while.

@@ -15,8 +15,8 @@ use rustls::{ClientConfig, ClientConnection, HandshakeKind, RootCertStore, Signa
 
 use super::super::namespace::Namespace;
 use super::super::pki::ClientCertificate;
+use super::Target;
 use super::connection::Connection;
-use super::{Load, Outcome, Target};
 
 /// How long a peer may stay silent, unless a scenario says otherwise.
 const SILENCE: Duration = Duration::from_secs(30);
@@ -111,14 +111,6 @@ impl<'a> Tls<'a> {
     /// If the peer cannot be reached or the handshake fails.
     pub fn open(&self) -> Result<Connection> {
         self.client()?.open()
-    }
-
-    /// Makes `count` connections, `at_a_time` at a time, each for one request. Returns what came of each.
-    ///
-    /// # Errors
-    /// If they cannot be begun at all.
-    pub fn one_request_each(&self, count: usize, at_a_time: usize) -> Result<Vec<Outcome>> {
-        Load::one_request_each(self, count, at_a_time)
     }
 }
 
