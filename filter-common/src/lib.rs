@@ -4,6 +4,7 @@
 //! * [`splice`]: those of spliced connections;
 //! * [`maps`]: names and sizes of the maps, names of the programs;
 //! * [`Reason`]: why a packet was passed, dropped or answered; one per packet, shared by counters, metrics and logs;
+//! * [`bench`]: what only the bench of the packet plane needs;
 //! * [`hello`]: the ClientHello parser, the same code in the kernel and in userspace.
 //!
 //! `abi.txt` beside this crate is the whole ABI as text; the test `abi_is_the_golden_one` fails when they differ, so that a
@@ -14,6 +15,7 @@
 #[cfg(any(test, feature = "user"))]
 extern crate std;
 
+pub mod bench;
 #[cfg(test)]
 mod golden;
 pub mod hello;
@@ -29,4 +31,4 @@ pub use crate::{
 };
 
 /// Raised whenever `abi.txt` changes. Checked when the object is loaded and when pinned maps are adopted.
-pub const ABI_VERSION: u32 = 5;
+pub const ABI_VERSION: u32 = 6;

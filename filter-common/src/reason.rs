@@ -138,6 +138,8 @@ reasons! {
     FlowUnknown = 36, "flow_unknown", Transmit;
     /// Of a spliced connection, but at the end of its time to live.
     SpliceExpired = 37, "splice_expired", Drop;
+    /// A host that is not configured, but there were too many resets to unverified addresses in this second: a worker's.
+    ResetLimited = 38, "reset_limited", Pass;
 }
 
 impl From<Reason> for u32 {

@@ -92,7 +92,7 @@ pub struct Link {
 ///
 /// Numbers of TCP are in the machine's order here. All adding is modulo 2^32.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Flow {
     /// When the connection was opened, in the kernel's monotonic nanoseconds.
     pub opened_ns: u64,

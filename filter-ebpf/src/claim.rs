@@ -46,9 +46,10 @@ fn try_insert(segment: &Segment) -> Result<(), Reason> {
             Ok(()) => {
                 flow.source_port = port;
                 flow.tcp_sum = sum.replaced(0, port.into()).folded();
-                if maps::FLOWS.insert(&segment.connection, &*flow, u64::from(BPF_NOEXIST)).is_err() {
+                if let Err(error) = maps::FLOWS.insert(&segment.connection, &*flow, u64::from(BPF_NOEXIST)) {
                     let _ = maps::FLOWS.remove(&*key);
-                    return Err(Reason::SpliceNoRoom);
+                    // The same segment came twice, to two CPUs: the other one was faster.
+                    return Err(if error == E_EXIST { Reason::SpliceHeld } else { Reason::SpliceNoRoom });
                 }
                 closing::count(flow.host, |counter| counter.opened = counter.opened.wrapping_add(1));
                 return Ok(());

@@ -28,12 +28,6 @@ pub(crate) fn observe(segment: &Segment, place: *mut Flow, state: u64) -> bool {
     state & FLOW_PEER_FIN != 0 && acknowledges_fin(segment, place, state)
 }
 
-/// Whether one end has closed the connection, and the other has seen that.
-#[inline(always)]
-pub(crate) fn is_over(place: *mut Flow) -> bool {
-    flags::read(place) & FLOW_CLOSING != 0
-}
-
 /// Key of the other direction.
 #[inline(always)]
 pub(crate) fn peer_key(place: *mut Flow) -> ConnectionKey {

@@ -56,10 +56,11 @@ pub(crate) fn note(ctx: &XdpContext, segment: &Segment, place: *mut Flow) {
     let length = Packet::new(ctx).length();
     // SAFETY: as for `forward`; a direction is handled by one CPU at a time, or a count is lost.
     unsafe {
-        (&raw mut (*place).seen_ns).write_volatile(bpf_ktime_get_coarse_ns());
         let bytes = &raw mut (*place).bytes;
         bytes.write_volatile(bytes.read_volatile().wrapping_add(length.into()));
+        // A SYN that asks whether the connection is still there is no sign that it is.
         if segment.has(TcpHeader::ACK) {
+            (&raw mut (*place).seen_ns).write_volatile(bpf_ktime_get_coarse_ns());
             (&raw mut (*place).acknowledged).write_volatile(u32::from_be(segment.acknowledgement));
         }
     }

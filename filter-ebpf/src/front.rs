@@ -67,7 +67,7 @@ fn greeted(ctx: &XdpContext, segment: &Segment) -> Result<Reason, Reason> {
         reset::answer(ctx, segment)?;
         return Ok(Reason::ClosedEarly);
     }
-    let reason = verdict::data(ctx, segment)?;
+    let reason = verdict::data(ctx, segment, true)?;
     if reason.action() == Action::Pass {
         remember(maps::segment()?);
     }

@@ -148,7 +148,7 @@ pub(crate) struct Scratch {
     pub(crate) no_counter: HostCounter,
     /// Where the search for a port goes on, on this CPU.
     pub(crate) port_cursor: u32,
-    /// How many resets may still be sent to senders that nobody knows.
+    /// How many resets may still be sent to addresses that nobody has verified.
     pub(crate) resets_left: u32,
     /// When there were more.
     pub(crate) resets_counted_ns: u64,

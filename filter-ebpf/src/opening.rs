@@ -262,6 +262,12 @@ fn try_send_syn(ctx: &XdpContext, segment: &Segment, place: *mut Flow) -> Result
     link::leave(ctx, segment.ip_at(), &flow.link)
 }
 
+/// Whether the origin has not answered yet.
+#[inline(always)]
+pub(crate) fn is_opening(place: *mut Flow) -> bool {
+    flags::read(place) & FLOW_OPENING != 0
+}
+
 /// The sequence number of the first byte to the origin: of the header, if it expects one.
 #[inline(always)]
 pub(crate) fn first_sequence(from_client: &Flow, is_v4: bool) -> u32 {
@@ -366,7 +372,7 @@ fn from_origin(ctx: &XdpContext, segment: &Segment, place: *mut Flow) -> Reason 
         return Reason::SpliceHeld;
     }
     // The port's last connection is still there at the origin: a reset ends it, and the next SYN finds it gone.
-    reset::answer_apart(ctx, segment, Reason::FlowUnknown)
+    Reason::from_u32(reset::answer_unverified(ctx, segment)).unwrap_or(Reason::Internal)
 }
 
 /// Leaves the connection to a worker.

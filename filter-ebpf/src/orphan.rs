@@ -1,8 +1,7 @@
 //! Segments that belong to nothing: no cookie, no flow, no connection of the kernel.
 //!
 //! The first is dropped, as it may be the second segment of a ClientHello whose first was lost. When segments still come three
-//! seconds later, their sender has a connection that nobody here knows of, and a reset tells it so. A reset goes to an address
-//! that nobody has verified, so there are at most a thousand in a second, on each CPU.
+//! seconds later, their sender has a connection that nobody here knows of, and a reset tells it so.
 
 use aya_ebpf::{helpers::generated::bpf_ktime_get_coarse_ns, programs::XdpContext};
 use filter_common::Reason;
@@ -16,8 +15,6 @@ use crate::{
 const PATIENCE_NS: u64 = 3_000_000_000;
 /// What was seen this long ago is forgotten: the next segment is the first again.
 const MEMORY_NS: u64 = 120_000_000_000;
-const RESETS: u32 = 1000;
-const RESETS_EVERY_NS: u64 = 1_000_000_000;
 
 /// Decides about a segment that nothing knows of.
 #[inline(always)]
@@ -39,24 +36,9 @@ pub(crate) fn decide(ctx: &XdpContext, segment: &Segment) -> Result<Reason, Reas
             return Ok(Reason::CookieInvalid);
         }
     }
-    if !may_reset(now)? {
+    if !reset::may_answer()? {
         return Ok(Reason::CookieInvalid);
     }
     reset::answer(ctx, segment)?;
     Ok(Reason::FlowUnknown)
-}
-
-/// Whether there may be another reset in this second.
-#[inline(always)]
-fn may_reset(now: u64) -> Result<bool, Reason> {
-    let scratch = maps::scratch().ok_or(Reason::Internal)?;
-    if now.wrapping_sub(scratch.resets_counted_ns) >= RESETS_EVERY_NS {
-        scratch.resets_counted_ns = now;
-        scratch.resets_left = RESETS;
-    }
-    if scratch.resets_left == 0 {
-        return Ok(false);
-    }
-    scratch.resets_left -= 1;
-    Ok(true)
 }

@@ -86,10 +86,11 @@ fn segment(ctx: &XdpContext, listen: *mut ListenValue) -> Result<Reason, Reason>
             return Ok(Reason::Punished);
         }
         if let Some(flow) = flow::of(&segment.connection) {
-            if !closing::is_over(flow) {
+            if !opening::is_opening(flow) {
                 // The origin says what a SYN is to the connection that it has; its answer makes the client end that one.
                 return flow::forward(ctx, segment, flow);
             }
+            // There is nobody to ask yet, and a client that begins again means it.
             closing::forget(&segment.connection, flow);
         }
     }
@@ -103,12 +104,12 @@ fn segment(ctx: &XdpContext, listen: *mut ListenValue) -> Result<Reason, Reason>
     if !segment.has(TcpHeader::ACK) {
         return Ok(Reason::Data);
     }
-    data(ctx, segment)
+    data(ctx, segment, false)
 }
 
-/// Decides about a segment with payload that may begin with a ClientHello.
+/// Decides about a segment with payload that may begin with a ClientHello. Its sender is verified if it has shown a cookie.
 #[inline(always)]
-pub(crate) fn data(ctx: &XdpContext, segment: &Segment) -> Result<Reason, Reason> {
+pub(crate) fn data(ctx: &XdpContext, segment: &Segment, is_verified: bool) -> Result<Reason, Reason> {
     if !hello::could_begin(&Packet::new(ctx), segment.payload_at()) {
         return Ok(Reason::Data);
     }
@@ -125,6 +126,7 @@ pub(crate) fn data(ctx: &XdpContext, segment: &Segment) -> Result<Reason, Reason
         hosts::Found::Terminate => Ok(Reason::HostTerminate),
         hosts::Found::Splice(host) => splice(ctx, segment, host),
         hosts::Found::Unusual => Ok(Reason::HelloNameUnusual),
+        hosts::Found::Nothing if !is_verified && !reset::may_answer()? => Ok(Reason::ResetLimited),
         hosts::Found::Nothing => {
             reset::answer(ctx, segment)?;
             Ok(Reason::HostUnknown)

@@ -107,14 +107,23 @@ impl Kernel {
     /// `directory` is in a BPF file system (`/sys/fs/bpf/mtls-filter/<instance>`), and made if it is not there.
     pub fn load_pinned(config: &KernelConfig, plan: &KernelPlan, directory: &Path) -> Result<Self, KernelError> {
         check_interface(config)?;
-        let (pins, Left { numbers, settings, adopted }) = Pins::open(directory)?;
-        let program = Program::load_pinned(&config.listen, config.log_sample, &pins, numbers)?;
+        let (pins, left) = Pins::open(directory)?;
+        let adopted = left.adopted;
+        Self::go_on(config, plan, &pins, left).inspect_err(|_| {
+            // What the last process has left goes on without this one; what this one has begun does not.
+            if !adopted {
+                detach_pinned(directory);
+            }
+        })
+    }
+
+    fn go_on(config: &KernelConfig, plan: &KernelPlan, pins: &Pins, left: Left) -> Result<Self, KernelError> {
+        let Left { numbers, settings, adopted } = left;
+        let program = Program::load_pinned(&config.listen, config.log_sample, pins, numbers)?;
         let settings = config.syn_cookies.then(|| Settings::adopt(settings)).transpose();
-        let mut kernel = Self::start(config, plan, program, Some(pins), settings)?;
+        let mut kernel = Self::start(config, plan, program, Some(pins.clone()), settings)?;
         kernel.adopted = adopted;
-        if let Some(pins) = &kernel.pins {
-            pins.settle()?;
-        }
+        pins.settle()?;
         kernel.program.end_strays()?;
         Ok(kernel)
     }

@@ -18,7 +18,7 @@ use filter_common::{
 use nix::time::{ClockId, clock_gettime};
 use rustix::thread::MembarrierCommand;
 
-use super::{KernelError, reset::Resets};
+use super::{KernelError, deny::Denied, reset::Resets};
 
 /// How long a connection that has begun to end, or has not begun, may be silent.
 const CLOSING_IDLE: Duration = Duration::from_secs(60);
@@ -98,20 +98,21 @@ impl Flows {
         Ok(self.pairs()?.iter().map(|pair| pair.flow(names, now)).collect())
     }
 
-    /// Ends the connections of these hosts, which nothing may open any more.
-    pub(super) fn kill(&mut self, hosts: &[u32]) -> Result<usize, KernelError> {
-        // A packet that is under way may still open a flow, by what the table of hosts said before.
-        fence()?;
-        let count = self.end(|pair| hosts.contains(&pair.from_client.host))?;
-        // And one may still go on by a flow that was there.
-        fence()?;
-        Ok(count)
+    /// Ends the connections of these hosts, and of clients in these networks, which nothing may open any more.
+    pub(super) fn kill(&mut self, hosts: &[u32], denied: &Denied) -> Result<usize, KernelError> {
+        self.end_for_good(|pair| hosts.contains(&pair.from_client.host) || denied.covers(pair.key.client.ip()))
     }
 
-    /// Ends the connections of all hosts but these.
-    pub(super) fn keep(&mut self, hosts: &[u32]) -> Result<usize, KernelError> {
+    /// Ends all connections but those of these hosts with clients outside of these networks.
+    pub(super) fn keep(&mut self, hosts: &[u32], denied: &Denied) -> Result<usize, KernelError> {
+        self.end_for_good(|pair| !hosts.contains(&pair.from_client.host) || denied.covers(pair.key.client.ip()))
+    }
+
+    fn end_for_good(&mut self, which: impl Fn(&Pair) -> bool) -> Result<usize, KernelError> {
+        // A packet that is under way may still open a flow, by what the tables said before.
         fence()?;
-        let count = self.end(|pair| !hosts.contains(&pair.from_client.host))?;
+        let count = self.end(which)?;
+        // And one may still go on by a flow that was there.
         fence()?;
         Ok(count)
     }
@@ -119,10 +120,26 @@ impl Flows {
     /// Ends connections that were silent for too long.
     pub(super) fn sweep(&mut self, idle: Duration) -> Result<usize, KernelError> {
         let now = monotonic();
-        self.end(|pair| {
+        let count = self.end(|pair| {
             let limit = if pair.has(FLOW_CLOSING | FLOW_OPENING) { idle.min(CLOSING_IDLE) } else { idle };
             pair.idle(now) >= limit
-        })
+        })?;
+        self.remove_strays(now)?;
+        Ok(count)
+    }
+
+    /// Removes what an origin sends on a connection that its client has no entry for: left by a process that was killed between
+    /// the two.
+    fn remove_strays(&mut self, now: Duration) -> Result<(), KernelError> {
+        let entries = self.entries()?;
+        let is_stray = |(_, flow): &(&ConnectionKey, &splice::Flow)| {
+            let silent = now.saturating_sub(Duration::from_nanos(flow.seen_ns.max(flow.opened_ns)));
+            flow.flags & FLOW_FROM_CLIENT == 0 && silent >= CLOSING_IDLE && !entries.contains_key(&peer_key(flow))
+        };
+        for (key, _) in entries.iter().filter(is_stray) {
+            self.remove(key)?;
+        }
+        Ok(())
     }
 
     pub(super) fn counters(&self, names: &HashMap<u32, String>) -> Result<Vec<HostCount>, KernelError> {
@@ -197,13 +214,14 @@ impl Flows {
         }
     }
 
-    fn pairs(&self) -> Result<Vec<Pair>, KernelError> {
-        let mut entries = HashMap::new();
+    fn entries(&self) -> Result<HashMap<ConnectionKey, splice::Flow>, KernelError> {
         // An entry that goes while it is looked at makes the kernel begin again, so there is a limit.
-        for entry in self.flows.iter().take(4 * FLOWS_MAX as usize) {
-            let (key, flow) = entry.map_err(KernelError::reading(FLOWS))?;
-            entries.insert(key, flow);
-        }
+        let entries = self.flows.iter().take(4 * FLOWS_MAX as usize);
+        entries.collect::<Result<_, _>>().map_err(KernelError::reading(FLOWS))
+    }
+
+    fn pairs(&self) -> Result<Vec<Pair>, KernelError> {
+        let entries = self.entries()?;
         let pair = |(key, flow): (&ConnectionKey, &splice::Flow)| {
             let mut pair = Pair { key: *key, from_client: *flow, from_origin: None };
             pair.from_origin = entries.get(&pair.origin_key()).copied();
@@ -216,13 +234,7 @@ impl Flows {
 impl Pair {
     /// Key of what the origin sends.
     fn origin_key(&self) -> ConnectionKey {
-        let flow = &self.from_client;
-        ConnectionKey {
-            client: flow.destination,
-            edge: flow.source,
-            client_port: flow.destination_port,
-            edge_port: flow.source_port,
-        }
+        peer_key(&self.from_client)
     }
 
     fn has(&self, flags: u64) -> bool {
@@ -249,6 +261,16 @@ impl Pair {
             opening: self.has(FLOW_OPENING),
             closing: self.has(FLOW_CLOSING),
         }
+    }
+}
+
+/// Key of the other direction.
+fn peer_key(flow: &splice::Flow) -> ConnectionKey {
+    ConnectionKey {
+        client: flow.destination,
+        edge: flow.source,
+        client_port: flow.destination_port,
+        edge_port: flow.source_port,
     }
 }
 

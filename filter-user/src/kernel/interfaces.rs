@@ -39,7 +39,7 @@ impl Interfaces {
     ) -> Result<(Self, Vec<(AttachedMode, String)>), KernelError> {
         let no_interface = |_| KernelError::NoInterface { interface: name.to_owned() };
         let index = nix::net::if_::if_nametoindex(name).map_err(no_interface)?;
-        let left = pins.as_ref().map_or_else(|| Ok(Vec::new()), |pins| pins.swap(&mut program.ebpf))?;
+        let left = pins.as_ref().map_or_else(Vec::new, |pins| pins.swap(&mut program.ebpf, mode.attempts()));
         let attached = left.iter().map(|&(index, _, replays)| (index, Attached { replays })).collect();
         let mut interfaces = Self { mode: AttachedMode::Native, pins, attached, refused: BTreeMap::new() };
         if let Some((_, mode, _)) = left.iter().find(|(left, ..)| *left == index) {

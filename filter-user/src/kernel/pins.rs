@@ -78,8 +78,8 @@ impl Pins {
                         "an XDP program of another version was left here: it is replaced, and connections that it splices end"
                     );
                 }
-                pins.remove_all();
-                Left::default()
+                let (settings, _) = pins.remove_all();
+                Left { settings, ..Left::default() }
             }
         };
         Ok((pins, left))
@@ -133,18 +133,17 @@ impl Pins {
         READ.into_iter().try_for_each(settle)
     }
 
-    /// Puts the new programs in the place of the old ones, wherever these are attached. Returns the interfaces, how they are
-    /// attached, and whether the program that answers origins is.
-    pub(super) fn swap(&self, ebpf: &mut Ebpf) -> Result<Vec<(u32, AttachedMode, bool)>, KernelError> {
+    /// Puts the new programs in the place of the old ones, wherever these are attached in one of these modes; elsewhere they are
+    /// detached. Returns the interfaces, how they are attached, and whether the program that answers origins is.
+    pub(super) fn swap(&self, ebpf: &mut Ebpf, modes: &[AttachedMode]) -> Vec<(u32, AttachedMode, bool)> {
         let mut interfaces: HashMap<u32, (AttachedMode, bool)> = HashMap::new();
         for mode in [AttachedMode::Native, AttachedMode::Generic] {
             for index in self.indexes(&format!("{XDP}-{mode}-")) {
-                match self.swap_xdp(ebpf, mode, index) {
-                    Ok(()) => {
-                        interfaces.insert(index, (mode, false));
-                    }
-                    // As when the interface is gone.
-                    Err(_) => self.remove(&xdp(mode, index)),
+                // It fails when the interface is gone.
+                if modes.contains(&mode) && self.swap_xdp(ebpf, mode, index).is_ok() {
+                    interfaces.insert(index, (mode, false));
+                } else {
+                    self.remove(&xdp(mode, index));
                 }
             }
         }
@@ -154,7 +153,7 @@ impl Pins {
                 _ => self.remove(&replay(index)),
             }
         }
-        Ok(interfaces.into_iter().map(|(index, (mode, replays))| (index, mode, replays)).collect())
+        interfaces.into_iter().map(|(index, (mode, replays))| (index, mode, replays)).collect()
     }
 
     fn swap_xdp(&self, ebpf: &mut Ebpf, mode: AttachedMode, index: u32) -> Result<(), String> {
@@ -262,9 +261,9 @@ pub(super) fn detach_replay(index: u32) {
     }
 }
 
-/// What a map is pinned as until the new programs are in place.
+/// What a map is pinned as until the new programs are in place. The file system takes no dots.
 fn next(name: &str) -> String {
-    format!("{name}.new")
+    format!("{name}-next")
 }
 
 fn xdp(mode: AttachedMode, index: u32) -> String {

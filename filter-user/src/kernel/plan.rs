@@ -63,6 +63,11 @@ impl Network {
         Some(Self { address: network, prefix })
     }
 
+    /// How many bits of its addresses are the same.
+    pub(super) fn prefix(self) -> u8 {
+        self.prefix
+    }
+
     /// Its bits and first address as the kernel's trie has them.
     pub(super) fn key(self) -> (u32, Address) {
         match self.address {

@@ -9,7 +9,7 @@ use std::{
 use aya::{
     Ebpf,
     maps::{Array, MapData, PerCpuArray},
-    programs::{SchedClassifier, TestRun, TestRunOptions, TestRunResult, Xdp},
+    programs::{ProgramFd, SchedClassifier, TestRun, TestRunOptions, TestRunResult, Xdp},
 };
 use filter_common::{
     ABI_VERSION, Reason,
@@ -18,8 +18,15 @@ use filter_common::{
 };
 
 use super::{
-    Changes, Flow, HostCount, KernelError, KernelLog, KernelPlan, Path, Penalty, SPLICE_PORTS, cookies::Announced,
-    deny::Deny, flows::Flows, host, hosts::Hosts, listen, object, penalties::Penalties, pins::Pins,
+    Changes, Flow, HostCount, KernelError, KernelLog, KernelPlan, Path, Penalty, SPLICE_PORTS,
+    cookies::Announced,
+    deny::{Denied, Deny},
+    flows::Flows,
+    host,
+    hosts::Hosts,
+    listen, object,
+    penalties::Penalties,
+    pins::Pins,
 };
 
 /// Bytes of memory for what comes out of a test run: more than any packet that goes in.
@@ -87,9 +94,9 @@ impl Program {
         Ok(program)
     }
 
-    /// Ends the connections of hosts that are not spliced.
+    /// Ends the connections that the tables would not let anybody open now.
     pub(super) fn end_strays(&mut self) -> Result<usize, KernelError> {
-        self.flows.keep(&self.hosts.spliced())
+        self.flows.keep(&self.hosts.spliced(), &self.deny.all())
     }
 
     fn fill(mut ebpf: Ebpf, listen: &[SocketAddr], log_sample: u32) -> Result<Self, KernelError> {
@@ -118,13 +125,14 @@ impl Program {
         Ok(program)
     }
 
-    /// Takes every host off the fast path that is spliced and, by this plan, is not to be: when this returns, new connections
-    /// to it are passed to workers, and those that were spliced are gone. Returns how many were. A plan that cannot be applied
-    /// changes nothing.
+    /// Takes every host off the fast path that is spliced and, by this plan, is not to be, and denies the networks that it
+    /// denies: when this returns, new connections to those hosts are passed to workers, and those that were spliced, to them or
+    /// from those networks, are gone. Returns how many were. A plan that cannot be applied changes nothing.
     pub fn protect(&mut self, plan: &KernelPlan) -> Result<usize, KernelError> {
         check(plan)?;
         let hosts = self.hosts.protect(plan)?;
-        if hosts.is_empty() { Ok(0) } else { self.flows.kill(&hosts) }
+        let denied = self.deny.protect(plan)?;
+        if hosts.is_empty() && denied.is_empty() { Ok(0) } else { self.flows.kill(&hosts, &denied) }
     }
 
     /// Brings the maps to what the plan wants. A plan that cannot be applied changes nothing.
@@ -136,13 +144,12 @@ impl Program {
     /// The same for a program whose tables are empty, and that no packet comes by.
     pub(super) fn fill_tables(&mut self, plan: &KernelPlan) -> Result<Changes, KernelError> {
         check(plan)?;
-        let before = self.deny.count();
-        // Protect first, relax last: a failure between leaves more refused than the plan wants, never less.
-        let denied = self.deny.protect(plan)?;
+        // Deny first, allow last: a failure between leaves more refused than the plan wants, never less.
+        self.deny.protect(plan)?;
         let changes = self.hosts.apply(plan)?;
         self.deny.relax(plan)?;
         self.configure(Config { splices: self.hosts.splices().into(), ..self.content })?;
-        let allowed = before + denied - self.deny.count();
+        let (denied, allowed) = self.deny.take_changes();
         Ok(Changes { denied, allowed, ..changes })
     }
 
@@ -154,7 +161,7 @@ impl Program {
     /// Ends every spliced connection of a host, both ends with a reset. Returns how many there were.
     pub fn kill_flows(&mut self, host: &str) -> Result<usize, KernelError> {
         match self.hosts.number(host) {
-            Some(number) => self.flows.kill(&[number]),
+            Some(number) => self.flows.kill(&[number], &Denied::default()),
             None => Ok(0),
         }
     }
@@ -250,6 +257,13 @@ impl Program {
     pub fn verified_instructions(&mut self) -> Result<u32, KernelError> {
         let info = object::program::<Xdp>(&mut self.ebpf, PROGRAM_EDGE)?.info();
         Ok(info.map_err(KernelError::program(PROGRAM_EDGE))?.verified_instruction_count().unwrap_or(0))
+    }
+
+    /// The program itself, for another one to go on to.
+    pub fn edge_program(&mut self) -> Result<ProgramFd, KernelError> {
+        let program = object::program::<Xdp>(&mut self.ebpf, PROGRAM_EDGE)?;
+        let fd = program.fd().map_err(KernelError::program(PROGRAM_EDGE))?;
+        fd.try_clone().map_err(|error| KernelError::program(PROGRAM_EDGE)(error.into()))
     }
 
     /// Runs the program `repeat` times on a packet that never was on a wire (`BPF_PROG_TEST_RUN`).

@@ -45,6 +45,8 @@ pub(crate) struct Frame {
     pub(crate) client: Option<IpAddr>,
     /// Another sender and receiver altogether.
     pub(crate) ends: Option<(SocketAddr, SocketAddr)>,
+    /// Type of service, or traffic class: with it the marks of congestion.
+    pub(crate) service: u8,
     /// IPv4's identification.
     pub(crate) identification: u16,
     /// Time to live, or hop limit.
@@ -76,6 +78,7 @@ impl Frame {
         Self {
             client: None,
             ends: None,
+            service: 0,
             identification: 0x1234,
             life: 57,
             window: 0xffff,
@@ -139,7 +142,7 @@ impl Frame {
 
     fn ipv4(&self, source: &[u8], destination: &[u8], transport: usize) -> Vec<u8> {
         let header = 20 + self.ip_options.len();
-        let mut ip = vec![0x40 | (header / 4) as u8, 0];
+        let mut ip = vec![0x40 | (header / 4) as u8, self.service];
         ip.extend(((header + transport) as u16).to_be_bytes());
         ip.extend(self.identification.to_be_bytes());
         ip.extend(self.fragment.to_be_bytes());
@@ -160,7 +163,7 @@ impl Frame {
             headers[start + 1] = (content.len() / 8 - 1) as u8;
         }
         let first = self.extension_headers.first().map_or(self.protocol, |(kind, _)| *kind);
-        let mut ip = vec![0x60, 0, 0, 0];
+        let mut ip = vec![0x60 | self.service >> 4, self.service << 4, 0, 0];
         ip.extend(((headers.len() + transport) as u16).to_be_bytes());
         ip.extend([first, self.life]);
         ip.extend(source.iter().chain(destination).chain(&headers));

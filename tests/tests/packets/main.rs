@@ -14,6 +14,7 @@ mod front;
 mod hosts;
 mod link;
 mod loader;
+mod loss;
 mod pinning;
 mod plane;
 mod splice;

@@ -5,12 +5,18 @@ use std::{
     io::{Read as _, Write as _},
     mem,
     net::TcpStream,
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
-use filter_common::Reason;
-use filter_user::kernel::{Kernel, KernelPlan, Mode, detach_pinned};
+use aya::maps::{Array, Map, MapData};
+use filter_common::{
+    Reason,
+    layout::{Address, Config, ConnectionKey},
+    maps::{CONFIG, FLOWS, FLOWS_MAX},
+    splice,
+};
+use filter_user::kernel::{Kernel, KernelConfig, KernelPlan, Mode, detach_pinned};
 
 use crate::splice_lab::{HOST, World, config, echo, hello, listen, network, plan};
 
@@ -38,7 +44,7 @@ fn ping(stream: &mut TcpStream, bytes: &[u8]) {
 }
 
 /// The world after the process that loaded its packet plane was killed, and another one came.
-fn restarted(world: World, directory: &PathBuf, plan: &KernelPlan) -> (World, Kernel) {
+fn restarted(world: World, directory: &Path, plan: &KernelPlan) -> (World, Kernel) {
     let kernel = world.network.edge.enter(|| Ok(Kernel::load_pinned(&config(Mode::Native), plan, directory)?)).unwrap();
     (world, kernel)
 }
@@ -112,8 +118,8 @@ fn connections_go_on_without_a_process_and_with_the_next() {
 }
 
 /// An interface that is not part of the scene.
-fn elsewhere() -> filter_user::kernel::KernelConfig {
-    filter_user::kernel::KernelConfig { interface: "lo".to_owned(), syn_cookies: false, ..config(Mode::Generic) }
+fn elsewhere() -> KernelConfig {
+    KernelConfig { interface: "lo".to_owned(), syn_cookies: false, ..config(Mode::Generic) }
 }
 
 #[test]
@@ -125,8 +131,7 @@ fn what_another_abi_has_left_is_replaced() {
     let mut stream = world.connect(listen()[0]).unwrap();
     stream.read_exact(&mut vec![0; hello().len()]).unwrap();
     // As if the version were another.
-    let map = aya::maps::Map::Array(aya::maps::MapData::from_pin(pins.join("CONFIG")).unwrap());
-    let mut map: aya::maps::Array<_, filter_common::layout::Config> = map.try_into().unwrap();
+    let mut map: Array<_, Config> = Map::Array(MapData::from_pin(pins.join(CONFIG)).unwrap()).try_into().unwrap();
     let mut content = map.get(&0, 0).unwrap();
     content.abi_version += 1;
     map.set(0, content, 0).unwrap();
@@ -135,4 +140,51 @@ fn what_another_abi_has_left_is_replaced() {
     assert!(kernel.flows().unwrap().is_empty());
     drop(kernel);
     drop(world);
+}
+
+/// The map of flows that is pinned in a directory.
+fn flows(pins: &Path) -> aya::maps::HashMap<MapData, ConnectionKey, splice::Flow> {
+    Map::HashMap(MapData::from_pin(pins.join(FLOWS)).unwrap()).try_into().unwrap()
+}
+
+/// The key of one of many connections that nobody has.
+fn nobody(number: u32) -> ConnectionKey {
+    ConnectionKey { client: Address([0xfd, 0, 0, number]), edge: Address::default(), client_port: 0, edge_port: 0 }
+}
+
+#[test]
+fn connections_that_find_no_room_are_workers() {
+    let directory = Directory::new("full");
+    let pins = &directory.0;
+    let world = World::loaded(network("full"), |config| Kernel::load_pinned(config, &plan(false), pins), Mode::Native);
+    world.origin(echo);
+    world.worker();
+    let mut flows = flows(pins);
+    let full = (0..=FLOWS_MAX).find(|&number| flows.insert(nobody(number), splice::Flow::default(), 0).is_err());
+    assert_eq!(full, Some(FLOWS_MAX));
+    for to in listen() {
+        let mut stream = world.connect(to).unwrap();
+        stream.read_exact(&mut [0; 6]).unwrap_or_else(|error| panic!("{to}: {error}: {:?}", world.counts()));
+    }
+    assert_eq!(world.packets(Reason::SpliceNoRoom), 2, "{:?}", world.counts());
+    // Room for one.
+    for number in [0, 1] {
+        flows.remove(&nobody(number)).unwrap();
+    }
+    let mut stream = world.connect(listen()[0]).unwrap();
+    stream.read_exact(&mut vec![0; hello().len()]).unwrap();
+    assert_eq!(world.packets(Reason::SpliceOpened), 1, "{:?}", world.counts());
+}
+
+#[test]
+fn half_of_a_connection_that_a_process_left_is_swept_away() {
+    let directory = Directory::new("half");
+    let pins = &directory.0;
+    let mut world =
+        World::loaded(network("half"), |config| Kernel::load_pinned(config, &plan(false), pins), Mode::Native);
+    let mut flows = flows(pins);
+    // Nothing was heard of it since the machine was started, which is a while ago.
+    flows.insert(nobody(1), splice::Flow::default(), 0).unwrap();
+    world.sweep(Duration::from_secs(3600));
+    assert!(flows.get(&nobody(1), 0).is_err());
 }

@@ -14,7 +14,7 @@ use filter_user::kernel::{HostAction, KernelPlan, Path, SPLICE_PORTS, SpliceTo};
 use crate::{
     frame::{ACK, CLIENT_V4, CLIENT_V6, EDGE_V4, EDGE_V6, FIN, Family, Frame, PSH, RST, SEQUENCE, SYN, Shape, shapes},
     front::{Handshake, LINUX_OPTIONS, in_front_with},
-    table::{action_number, hello},
+    table::{action_number, hello, on_one_cpu},
 };
 
 const HOST: &str = "www.example.com";
@@ -201,8 +201,19 @@ pub(crate) fn timestamps(value: u32, echo: u32) -> Vec<u8> {
 }
 
 type Scene = fn(&mut Splice<'_>);
-const SCENES: [Scene; 9] =
-    [closed, refused, given_up, never_answered, too_long, reset, met_another, too_big, lost_meanwhile];
+const SCENES: [Scene; 11] = [
+    closed,
+    refused,
+    given_up,
+    begun_again,
+    never_answered,
+    too_long,
+    in_two_segments,
+    reset,
+    met_another,
+    too_big,
+    lost_meanwhile,
+];
 
 /// Plays each scene for each shape, and returns the reasons that were hit.
 pub(crate) fn run_splices() -> Vec<Reason> {
@@ -287,6 +298,16 @@ fn given_up(splice: &mut Splice<'_>) {
     splice.origin_says(&splice.syn_ack(), Reason::OtherAddress);
 }
 
+fn begun_again(splice: &mut Splice<'_>) {
+    splice.open(&hello(HOST));
+    // The origin has not answered: another connection from the same port begins as the first did.
+    splice.client.syn(&LINUX_OPTIONS);
+    assert!(splice.client.plane.program.flows().unwrap().is_empty());
+    splice.open(&hello(HOST));
+    splice.answer(&hello(HOST));
+    splice.client.plane.program.kill_flows(HOST).unwrap();
+}
+
 fn never_answered(splice: &mut Splice<'_>) {
     splice.open(&hello(HOST));
     let frame = splice.hello(&hello(HOST));
@@ -304,6 +325,31 @@ fn too_long(splice: &mut Splice<'_>) {
     long.resize(2049, 0);
     let frame = splice.hello(&long);
     splice.client.expect(&frame, Reason::SpliceUnfit);
+}
+
+fn in_two_segments(splice: &mut Splice<'_>) {
+    let (first, second) = (hello(HOST), vec![0x5a; 700]);
+    splice.open(&first);
+    let behind = |splice: &Splice<'_>, at: usize| splice.hello(&second).with(|f| f.sequence += at as u32);
+    // Not what leaves a gap; the client repeats that.
+    let gap = behind(splice, first.len() + 1);
+    splice.client.expect(&gap, Reason::SpliceHeld);
+    let frame = behind(splice, first.len());
+    splice.client.expect(&frame, Reason::SpliceHeld);
+    let passed = splice.origin_says(&splice.syn_ack(), Reason::SpliceAnswered);
+    let run = splice.client.plane.program.run_replay(&passed, 1).unwrap();
+    assert_eq!(run.action, SHOT);
+    // What was sent last.
+    let expected = splice.to_origin(ACK | PSH, &second).with(|f| {
+        f.sequence = splice.sequence.wrapping_add(1 + first.len() as u32);
+        f.acknowledgement = ORIGIN_SEQUENCE.wrapping_add(1);
+        f.tcp_options = timestamps(splice.timestamp, ORIGIN_TIMESTAMP);
+        (f.identification, f.life) = (0, 64);
+    });
+    assert_eq!(run.packet, splice.origin_frame(&expected, ORIGIN_MACS));
+    // Repeated, it is a segment like any other.
+    splice.client.expect(&frame, Reason::SpliceFromClient);
+    splice.client.plane.program.kill_flows(HOST).unwrap();
 }
 
 fn reset(splice: &mut Splice<'_>) {
@@ -489,7 +535,7 @@ fn a_segment_that_belongs_to_nothing_is_reset_when_it_goes_on() {
 /// Opens connections until there is no port left, and returns the reasons that were hit.
 pub(crate) fn run_out_of_ports() -> Vec<Reason> {
     in_front_with(plan(false), |plane| {
-        nix::sched::sched_setaffinity(nix::unistd::Pid::from_raw(0), &one_cpu()).unwrap();
+        on_one_cpu();
         let shape = shapes().next().unwrap();
         plane.program.route(|to| Some(path(to, &[]))).unwrap();
         let mut hit = Vec::new();
@@ -512,10 +558,4 @@ fn when_no_port_is_left_a_connection_is_a_workers() {
     assert_eq!(hit.pop(), Some(Reason::SpliceNoRoom));
     // Each CPU has its share of the ports.
     assert_eq!(hit, vec![Reason::SpliceOpened; SPLICE_PORTS.len() / aya::util::nr_cpus().unwrap()]);
-}
-
-fn one_cpu() -> nix::sched::CpuSet {
-    let mut set = nix::sched::CpuSet::new();
-    set.set(0).unwrap();
-    set
 }

@@ -68,11 +68,7 @@ impl World {
     }
 
     pub(crate) fn with(name: &str, mode: Mode, plan: &KernelPlan) -> Self {
-        Self::on(network(name), mode, plan)
-    }
-
-    fn on(network: Network, mode: Mode, plan: &KernelPlan) -> Self {
-        Self::loaded(network, |config| Kernel::load(config, plan), mode)
+        Self::loaded(network(name), |config| Kernel::load(config, plan), mode)
     }
 
     /// A world whose packet plane is loaded by `load`.
@@ -83,9 +79,7 @@ impl World {
     ) -> Self {
         let receiver = |namespace: &Namespace, link: &'static str| namespace.enter(|| Ok(receive_on(link))).unwrap();
         let receivers = [receiver(&network.client, "client0"), receiver(&network.origin, "origin0")].map(Some);
-        let config =
-            KernelConfig { interface: "edge0".to_owned(), listen: listen(), mode, log_sample: 0, syn_cookies: true };
-        let kernel = network.edge.enter(|| Ok(Kernel::load(&config, plan)?)).unwrap();
+        let kernel = network.edge.enter(|| Ok(load(&config(mode))?)).unwrap();
         let mut world = Self { kernel, receivers, network };
         let start = Instant::now();
         while !world.kernel.unreachable_origins().is_empty() {
@@ -106,6 +100,17 @@ impl World {
             let lossy = namespace.enter(|| Ok(receive_with(PROGRAM_LOSSY, link))).unwrap();
             self.receivers[index] = Some(lossy);
         }
+    }
+
+    /// How many frames were lost so.
+    pub(crate) fn lost_frames(&self) -> u64 {
+        let lost = [(&self.network.client, "client0"), (&self.network.origin, "origin0")].map(|(namespace, link)| {
+            let output = namespace.command("ethtool").unwrap().args(["-S", link]).output().unwrap();
+            let text = String::from_utf8(output.stdout).unwrap();
+            let drops = text.lines().filter_map(|line| line.split_once("_xdp_drops: "));
+            drops.map(|(_, count)| count.parse::<u64>().unwrap()).sum()
+        });
+        lost.iter().sum()
     }
 
     /// Does something with the kernel inside the edge's namespace.

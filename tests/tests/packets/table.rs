@@ -1,6 +1,6 @@
 //! The table: a packet, the reason it is counted under, what becomes of it.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, thread};
 
 use filter_common::{Action, Reason};
 
@@ -251,6 +251,36 @@ fn raw() -> Vec<(&'static str, Vec<u8>, Reason)> {
     ]
 }
 
+/// Refuses unverified senders until there were too many of them in a second, and the rest is left to workers.
+fn run_out_of_resets() -> Vec<Reason> {
+    thread::spawn(|| {
+        on_one_cpu();
+        let mut plane = Plane::new(&KNOWN);
+        let packet = Frame::data(hello("unknown.example")).build(shapes().next().unwrap());
+        let mut passed = (0..100_000).map(|_| plane.program.run(&packet, 1).unwrap()).filter(|run| run.action == 2);
+        assert_eq!(passed.next().map(|run| run.packet).as_ref(), Some(&packet));
+        let counts = plane.program.counters().unwrap();
+        let packets = |reason| counts[u32::from(reason) as usize].packets;
+        assert_eq!(packets(Reason::ResetLimited), 1);
+        assert!(packets(Reason::HostUnknown) >= 1000, "{}", packets(Reason::HostUnknown));
+    })
+    .join()
+    .unwrap();
+    vec![Reason::ResetLimited]
+}
+
+#[test]
+fn unverified_senders_are_reset_a_thousand_times_in_a_second_and_cpu() {
+    run_out_of_resets();
+}
+
+/// Keeps this thread on the first CPU.
+pub(crate) fn on_one_cpu() {
+    let mut set = nix::sched::CpuSet::new();
+    set.set(0).unwrap();
+    nix::sched::sched_setaffinity(nix::unistd::Pid::from_raw(0), &set).unwrap();
+}
+
 pub(crate) fn action_number(reason: Reason) -> u32 {
     XDP.iter().find(|(action, _)| *action == reason.action()).unwrap().1
 }
@@ -292,7 +322,7 @@ fn each_packet_of_the_table_gets_its_reason_and_answer() {
 #[test]
 fn every_reason_is_hit_by_a_row() {
     let hit: BTreeSet<Reason> =
-        [run_table(), front::run_handshakes(), splice::run_splices(), splice::run_out_of_ports()]
+        [run_table(), run_out_of_resets(), front::run_handshakes(), splice::run_splices(), splice::run_out_of_ports()]
             .concat()
             .into_iter()
             .collect();

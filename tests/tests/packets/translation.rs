@@ -162,12 +162,12 @@ fn options() -> impl Strategy<Value = Vec<u8>> {
 fn segments() -> impl Strategy<Value = (bool, Frame)> {
     let flags = prop_oneof![Just(ACK), Just(ACK | PSH), Just(ACK | 0x20), Just(ACK | 0xc0), Just(PSH)];
     let payload = prop::collection::vec(any::<u8>(), 0..1400);
-    let numbers = (any::<u32>(), any::<u32>(), any::<u16>(), 2..=255_u8);
+    let numbers = (any::<u32>(), any::<u32>(), any::<u16>(), 2..=255_u8, any::<u8>());
     let ip_options = prop_oneof![Just(Vec::new()), Just(vec![1; 8])];
     let segment = (any::<bool>(), flags, payload, numbers, options(), ip_options, any::<bool>());
-    segment.prop_map(|(is_client, flags, payload, (sequence, acknowledgement, window, life), options, ip, extended)| {
+    segment.prop_map(|(is_client, flags, payload, numbers, options, ip, extended)| {
         let frame = Frame::tcp(flags, payload).with(|f| {
-            (f.sequence, f.acknowledgement, f.window, f.life) = (sequence, acknowledgement, window, life);
+            (f.sequence, f.acknowledgement, f.window, f.life, f.service) = numbers;
             (f.tcp_options, f.ip_options) = (options, ip);
             f.extension_headers = if extended { vec![(60, vec![0; 8])] } else { Vec::new() };
             f.padding = usize::from(extended) * 7;
