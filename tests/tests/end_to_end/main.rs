@@ -11,6 +11,7 @@ mod deployment;
 mod framing;
 mod lab;
 mod limits;
+mod lists;
 mod restart;
 mod revocation;
 mod upstream;
