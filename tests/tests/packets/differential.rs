@@ -52,7 +52,11 @@ fn is_configured(name: &[u8]) -> bool {
 }
 
 fn said_by_the_kernel(plane: &mut Plane, payload: &[u8]) -> Reason {
-    plane.run(&Frame::data(payload).build(shapes().next().unwrap())).0
+    match plane.run(&Frame::data(payload).build(shapes().next().unwrap())).0 {
+        // There were many in this second.
+        Reason::ResetLimited => Reason::HostUnknown,
+        reason => reason,
+    }
 }
 
 /// The name that rustls reads in this hello, in lower case; `None` if it finds none or no hello.
