@@ -1,9 +1,18 @@
 //! `cargo xtask bench`: measures. What it prints informs; no test depends on it.
 
+use std::env::consts::ARCH;
+use std::process::Command;
+
 use anyhow::{Result, bail};
 
+use crate::build::{self, Profile};
+use crate::lab;
 use crate::lint;
 use crate::run::{loudly, names_of_sources, say, workspace_root};
+use crate::setup;
+
+/// Suites whose names begin with this run the real daemon, and its peers, in a lab.
+const LAB: &str = "xdp";
 
 /// Options of the verb.
 #[derive(clap::Args)]
@@ -25,7 +34,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     for suite in chosen {
         say(format_args!("bench {suite}"));
-        let mut cargo = lint::cargo("bench");
+        let mut cargo = if suite.starts_with(LAB) { in_lab()? } else { lint::cargo("bench") };
         cargo.args(["--package", "filter-bench", "--bench", suite]);
         if !args.arguments.is_empty() {
             cargo.arg("--").args(&args.arguments);
@@ -33,4 +42,20 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         loudly(&mut cargo)?;
     }
     Ok(())
+}
+
+/// A `cargo bench` that finds the daemon, as it would be installed, the programs of the lab and the peers, and runs as root.
+fn in_lab() -> Result<Command> {
+    let artifacts = build::build(Profile::Release)?;
+    let peers = setup::peers::ensure()?;
+    let mut cargo = artifacts.cargo("bench");
+    cargo.envs(lab::environment(&artifacts)?);
+    cargo.env("MTLS_FILTER_BENCH_STREAM_MODULE", peers.stream_module).env("MTLS_FILTER_BENCH_HAPROXY", peers.haproxy);
+    if let Some(libraries) = peers.libraries {
+        cargo.env("MTLS_FILTER_BENCH_HAPROXY_LIBRARIES", libraries);
+    }
+    if let Some(runner) = lab::runner()? {
+        cargo.env(format!("CARGO_TARGET_{}_UNKNOWN_LINUX_GNU_RUNNER", ARCH.to_uppercase()), runner);
+    }
+    Ok(cargo)
 }
