@@ -11,6 +11,7 @@ mod deployment;
 mod framing;
 mod lab;
 mod limits;
+mod lists;
 mod passthrough;
 mod passthrough_ends;
 mod passthrough_outlives;
