@@ -20,7 +20,7 @@ use crate::kernel::KernelLog;
 use crate::revocation::RevocationSet;
 use crate::snapshot::{Publisher, compile};
 use crate::store::{MasterKey, RedbStore, Store};
-use crate::telemetry::{AccessLog, AccessLogWriter};
+use crate::telemetry::{AccessLog, Events, Recorder, Writer};
 use crate::worker::{Spawn, Worker, WorkerThread, bind_listener};
 
 /// A daemon that serves traffic.
@@ -30,7 +30,8 @@ pub struct App {
     admin: Option<AdminServer>,
     threads: Vec<WorkerThread>,
     draining: watch::Sender<bool>,
-    access_writer: Option<AccessLogWriter>,
+    /// The threads that write; they end in this order.
+    writers: Vec<Writer>,
 }
 
 impl App {
@@ -58,7 +59,7 @@ impl App {
         let server = Server::bind(&config.control.socket)?;
         let admin = config.control.admin.as_ref();
         let admin = admin.map(|admin| AdminServer::bind(admin, &config.store.directory)).transpose()?;
-        let (access, access_writer) = access_log(&config.log.access)?;
+        let (access, recorder, events, writers) = records(&config)?;
         let listeners = bind_listeners(&config.edge)?;
         let (draining, drain) = watch::channel(false);
         // Before the workers take the listeners, and after the listeners exist: nobody is turned away in between.
@@ -70,13 +71,14 @@ impl App {
             snapshot: snapshot.clone(),
             revocations: revocations.reader(),
             geo: config.geo.clone(),
-            access: access.clone(),
+            recorder: recorder.clone(),
             draining: drain.clone(),
         })?;
         let publisher = Publisher::new(workers, datapath);
         let current = Current { revision, state, snapshot };
-        let control = Control::new(Parts { config, access, publisher, revocations, store, master_key, current });
-        Ok(Self { control, server, admin, threads, draining, access_writer })
+        let control =
+            Control::new(Parts { config, access, events, publisher, revocations, store, master_key, current });
+        Ok(Self { control, server, admin, threads, draining, writers })
     }
 
     /// Serves until SIGTERM or SIGINT, then lets open connections end.
@@ -84,7 +86,7 @@ impl App {
     /// # Errors
     /// When the control socket fails.
     pub async fn run(self) -> anyhow::Result<()> {
-        let Self { control, server, admin, threads, draining, access_writer } = self;
+        let Self { control, server, admin, threads, draining, writers } = self;
         let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
         let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
         let housekeeping = tokio::spawn(housekeeping(control.clone()));
@@ -102,6 +104,7 @@ impl App {
         }
         tracing::info!("stopping: open connections may end");
         draining.send_replace(true);
+        control.events.end();
         stop.send_replace(true);
         serving.await.context("the control socket's task ended badly")?.context("the control socket failed")?;
         if let Some(administering) = administering {
@@ -117,9 +120,7 @@ impl App {
             }
         }
         drop(control);
-        if let Some(writer) = access_writer {
-            writer.join();
-        }
+        writers.into_iter().for_each(Writer::join);
         Ok(())
     }
 }
@@ -159,15 +160,24 @@ async fn packet_log(mut log: KernelLog) {
     }
 }
 
-fn access_log(log: &config::AccessLog) -> anyhow::Result<(AccessLog, Option<AccessLogWriter>)> {
-    let (log, writer) = match log {
-        config::AccessLog::Off => return Ok((AccessLog::off(), None)),
-        config::AccessLog::Stdout => AccessLog::to_stdout().context("cannot start the access log")?,
+/// The access log and the events, and where workers put what belongs in them.
+fn records(config: &Config) -> anyhow::Result<(AccessLog, Recorder, Events, Vec<Writer>)> {
+    let access = match &config.log.access {
+        config::AccessLog::Off => None,
+        config::AccessLog::Stdout => Some(AccessLog::to_stdout().context("cannot start the access log")?),
         config::AccessLog::File(path) => {
-            AccessLog::to_file(path).with_context(|| format!("cannot write the access log {}", path.display()))?
+            let opened = AccessLog::to_file(path);
+            Some(opened.with_context(|| format!("cannot write the access log {}", path.display()))?)
         }
     };
-    Ok((log, Some(writer)))
+    let (access, access_writer) = access.map_or_else(|| (AccessLog::off(), None), |(log, writer)| (log, Some(writer)));
+    let config::Events { memory, file } = &config.events;
+    let (recorder, events, mut writers) = Events::start(access.clone(), *memory, file.clone()).with_context(|| {
+        let file = file.as_ref().map_or_else(|| "without a file".to_owned(), |file| file.path.display().to_string());
+        format!("cannot start the events, {file}; `events.file` can be another one, or \"off\"")
+    })?;
+    writers.extend(access_writer);
+    Ok((access, recorder, events, writers))
 }
 
 /// The CPU of each worker: those that this process may run on, one each; beyond that, workers go where the scheduler puts them.

@@ -44,7 +44,7 @@ pub(super) fn config(source: &str, directory: &Path) -> Result<Config, Vec<Probl
 }
 
 pub(super) struct Reader<'a> {
-    directory: &'a Path,
+    pub(super) directory: &'a Path,
     pub(super) problems: Collector<'a>,
     /// Every host seen so far, with its zone: a name may stand once.
     hosts: HashMap<HostName, HostName>,
@@ -61,13 +61,15 @@ impl Reader<'_> {
         let store = self.store(store);
         let log = root.table(&mut self.problems, "log");
         let log = self.log(log);
+        let events = root.table(&mut self.problems, "events");
+        let events = self.events(events, &store.directory);
         root.require(&mut self.problems, "zone", "write at least one [[zone]] with a [[zone.host]]");
         let geo = root.table(&mut self.problems, "geo");
         let geo = self.geo(geo);
         let tables = root.tables(&mut self.problems, "zone", "[[zone]]");
         let zones = tables.into_iter().filter_map(|table| self.zone(table)).collect();
-        root.finish(&mut self.problems, &["edge", "control", "store", "log", "geo", "zone"]);
-        Some(Config { edge: edge?, control, store, log, geo, zones })
+        root.finish(&mut self.problems, &["edge", "control", "store", "log", "events", "geo", "zone"]);
+        Some(Config { edge: edge?, control, store, log, events, geo, zones })
     }
 
     fn edge(&mut self, mut table: Table<'_>) -> Option<Edge> {

@@ -24,7 +24,7 @@ use crate::geo::Databases;
 use crate::pki::ChainCache;
 use crate::revocation::RevocationReader;
 use crate::snapshot::Snapshot;
-use crate::telemetry::{AccessLog, Counters, Reason};
+use crate::telemetry::{Counters, Reason, Recorder};
 
 /// What the control plane asks of a worker.
 #[derive(Debug)]
@@ -49,8 +49,8 @@ pub struct Spawn {
     pub revocations: RevocationReader,
     /// Where addresses are.
     pub geo: Arc<Databases>,
-    /// The access log.
-    pub access: AccessLog,
+    /// Where requests are written down.
+    pub recorder: Recorder,
     /// Becomes true when the worker is to finish what it serves and end.
     pub draining: watch::Receiver<bool>,
 }
@@ -157,7 +157,7 @@ impl Worker {
 }
 
 async fn run(spawn: Spawn, counters: Arc<Counters>, mut commands: mpsc::UnboundedReceiver<Command>) {
-    let Spawn { index, cpu, listeners, snapshot, revocations, geo, access, mut draining } = spawn;
+    let Spawn { index, cpu, listeners, snapshot, revocations, geo, recorder, mut draining } = spawn;
     if let Some(cpu) = cpu
         && let Err(error) = pin_to(cpu)
     {
@@ -172,7 +172,7 @@ async fn run(spawn: Spawn, counters: Arc<Counters>, mut commands: mpsc::Unbounde
         chains: RefCell::new(ChainCache::new(CHAIN_CACHE)),
         upstreams: Upstreams::default(),
         counters,
-        access,
+        recorder,
         rays: RayIds::new(),
         draining: draining.clone(),
     });
