@@ -10,8 +10,9 @@ use aya_ebpf::{
 use filter_common::{
     Reason,
     hello::last_byte_is_unusual,
-    layout::{HOST_TERMINATE, HostValue, LongName, Name, SHORT_NAME_MAX, ShortName},
+    layout::{LongName, Name, SHORT_NAME_MAX, ShortName},
     opaque,
+    splice::{HOST_SPLICE, HOST_TERMINATE, HostValue},
 };
 
 use crate::maps::{self, KeyWords, Scratch};
@@ -20,6 +21,8 @@ use crate::maps::{self, KeyWords, Scratch};
 pub(crate) enum Found {
     /// A worker terminates this host's connections.
     Terminate,
+    /// This host's connections are spliced.
+    Splice(*const HostValue),
     /// Not in the table, but userspace may read the name otherwise.
     Unusual,
     /// Not in the table.
@@ -60,6 +63,7 @@ fn lookup(ctx: &XdpContext, at: u32, length: u32) -> Result<Option<Found>, Reaso
     };
     Ok(value.map(|value| match value.action {
         HOST_TERMINATE => Found::Terminate,
+        HOST_SPLICE => Found::Splice(value),
         // An action of a later version: the worker knows.
         _ => Found::Unusual,
     }))

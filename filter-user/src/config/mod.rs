@@ -8,8 +8,11 @@
 mod admin;
 mod events;
 mod host_name;
+mod passthrough;
+mod penalty;
 mod problem;
 mod read;
+mod read_host;
 mod server_identity;
 mod table;
 #[cfg(test)]
@@ -28,6 +31,8 @@ use crate::geo::Databases;
 use crate::telemetry::Rotation;
 
 pub use host_name::{HostName, MAX_HOST_NAME, MAX_LABEL};
+pub use passthrough::{Check, MAX_ALL_ORIGINS, MAX_ORIGINS, Passthrough, PassthroughSettings};
+pub use penalty::{MAX_BLOCKED, Penalty};
 pub use problem::{Position, Problem, Problems};
 
 /// Most hosts a configuration may have; the host table of the XDP program holds as many with room to spare.
@@ -44,6 +49,9 @@ pub const MAX_EVENTS_MEMORY: u64 = 1_024;
 
 /// Most bytes of a file of events, in MiB.
 pub const MAX_EVENTS_FILE: u64 = 1_024;
+
+/// Default of `edge.pin`.
+pub const PIN_DIRECTORY: &str = "/sys/fs/bpf/mtls-filter/default";
 
 /// Most names of the admin listener.
 pub const MAX_ADMIN_NAMES: usize = 32;
@@ -63,6 +71,8 @@ pub struct Config {
     pub events: Events,
     /// Where addresses are.
     pub geo: Arc<Databases>,
+    /// How connections are passed through.
+    pub passthrough: PassthroughSettings,
     /// The zones, at least one.
     pub zones: Vec<Zone>,
 }
@@ -78,8 +88,12 @@ pub struct Edge {
     pub datapath: Datapath,
     /// Whether XDP answers SYNs with cookies, so that nothing is kept of a client before it has said hello.
     pub syn_cookies: bool,
+    /// Directory of a BPF file system in which XDP is kept, so that spliced connections outlive the process.
+    pub pin: PathBuf,
     /// Worker threads; `None` for one a CPU.
     pub workers: Option<NonZeroUsize>,
+    /// When an address that is blocked again and again is dropped by XDP; `None` for never.
+    pub penalty: Option<Penalty>,
 }
 
 /// How packets reach the workers.
@@ -202,13 +216,23 @@ pub struct Zone {
     pub hosts: Vec<Host>,
 }
 
-/// A host of a zone.
+/// A host of a zone. Workers can terminate its TLS, or its connections can be passed on unopened to an origin that does, or both: then
+/// the rules decide.
 #[derive(Debug, Clone)]
 pub struct Host {
     /// Its name.
     pub name: HostName,
     /// Whether clients are asked for a certificate. Asked, not required: what happens without one, a rule decides.
     pub mtls: bool,
+    /// What workers need to terminate its TLS; always present unless `passthrough` is.
+    pub termination: Option<Termination>,
+    /// Where its connections go while no rule can touch them.
+    pub passthrough: Option<Passthrough>,
+}
+
+/// What workers need to terminate the TLS of a host.
+#[derive(Debug, Clone)]
+pub struct Termination {
     /// The certificate it shows.
     pub certificate: Arc<CertifiedKey>,
     /// Where permitted requests go.

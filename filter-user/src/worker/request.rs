@@ -19,12 +19,12 @@ use super::session::{Binding, Session};
 use super::upstream::{PooledBody, UpstreamError};
 use super::verdict::{self, Action, Permit, Verdict};
 use crate::pki::{CertStatus, ClientIdentity};
-use crate::snapshot::HostPolicy;
+use crate::snapshot::Termination;
 use crate::telemetry::{AccessRecord, ClientCertificate, EventAction, Reason};
 
 /// What was found out about a request before anything was sent anywhere.
 struct Examined {
-    outcome: Result<(Permit, Arc<HostPolicy>), Rejected>,
+    outcome: Result<(Permit, Arc<Termination>), Rejected>,
     findings: Findings,
 }
 
@@ -101,6 +101,9 @@ pub(super) async fn serve(context: &Context, session: &Session, request: Request
         Err(Rejected::Custom(custom)) => (respond::custom(&custom, &ticket), Reason::Blocked),
     };
     context.counters.count(reason);
+    if reason == Reason::Blocked {
+        context.offences.report(session.client.ip());
+    }
     if let Some(Noted { method, path, user_agent }) = noted {
         context.recorder.write(AccessRecord {
             time,
@@ -127,7 +130,7 @@ pub(super) async fn serve(context: &Context, session: &Session, request: Request
 }
 
 /// What the upstream is told of the client.
-fn forwarded<'a>(host: &HostPolicy, findings: &'a Findings, ticket: &'a Ticket<'_>) -> Forwarded<'a> {
+fn forwarded<'a>(host: &Termination, findings: &'a Findings, ticket: &'a Ticket<'_>) -> Forwarded<'a> {
     let CertStatus { verified, revoked, .. } = findings.status;
     let certificate = (host.forward_client_cert && verified && !revoked).then(|| findings.identity.details()).flatten();
     Forwarded {
@@ -161,7 +164,7 @@ fn examine(context: &Context, session: &Session, head: &Parts, ticket: &Ticket<'
     let in_force = context.in_force.borrow();
     let Binding { host, identity, .. } = session.bind(context, &in_force.snapshot);
     let status = identity.status(UnixTime::now(), &context.revocations);
-    let (zone, generation) = (host.as_ref().map(|host| host.zone), in_force.snapshot.generation);
+    let (zone, generation) = (host.as_ref().map(|(zone, _)| *zone), in_force.snapshot.generation);
     let findings = Findings { identity, status, generation, zone, ..Findings::default() };
     let rejected = |refusal: Refusal, findings| {
         let action = Some(EventAction::Block);
@@ -171,10 +174,10 @@ fn examine(context: &Context, session: &Session, head: &Parts, ticket: &Ticket<'
     if let Err(refusal) = check_framing(head).and_then(|()| check_host(head, &session.server_name)) {
         return rejected(refusal, findings);
     }
-    let Some(host) = host else {
+    let Some((zone, termination)) = host else {
         return rejected(Refusal::Misdirected, findings);
     };
-    let (Some(zone), Some(rules)) = (in_force.snapshot.zones.get(host.zone), in_force.rules(host.zone)) else {
+    let (Some(zone), Some(rules)) = (in_force.snapshot.zones.get(zone), in_force.rules(zone)) else {
         // A host without its rules cannot be: compile puts both in. If it were, nothing would be known of whom to let in.
         return rejected(Refusal::Blocked, findings);
     };
@@ -198,7 +201,7 @@ fn examine(context: &Context, session: &Session, head: &Parts, ticket: &Ticket<'
     let recorded = context.recorder.wants(event);
     let facts = (recorded && event.is_some()).then(|| FactSet::capture(&facts, &rules.fields));
     let outcome = match action {
-        Action::Permit(permit) => Ok((permit, host)),
+        Action::Permit(permit) => Ok((permit, termination)),
         Action::Block(None) => Err(Refusal::Blocked.into()),
         Action::Block(Some(custom)) => Err(Rejected::Custom(custom)),
     };

@@ -108,6 +108,7 @@ fn in_path(name: &str) -> Parameter {
         "ray" => "A ray id: 16 hexadecimal digits.",
         "setting" => "The name of a setting.",
         "certificate" | "authority" => "A UUID.",
+        "address" => "An IP address.",
         _ => "32 lower-case hexadecimal digits.",
     };
     ParameterBuilder::new()

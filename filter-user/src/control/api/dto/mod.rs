@@ -3,6 +3,7 @@
 mod events;
 mod firewall;
 mod lists;
+mod passed;
 mod rulesets;
 mod v1;
 mod v4;
@@ -18,6 +19,7 @@ pub use firewall::{
 pub use lists::{
     CreateList, CreatedItem, DescribeList, Hostname, List, ListItem, NewItem, Operation, OperationState, RemoveItems,
 };
+pub use passed::{OriginHealth, PassedHost, PassedOn, PassedThrough, Penalty};
 pub use rulesets::{
     ActionParameters, BlockResponse, CreateRuleset, Logging, Position, RuleBody, Ruleset, RulesetRule, UpdateRuleset,
 };
