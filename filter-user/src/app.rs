@@ -3,6 +3,7 @@
 //! Order: whatever can fail without being seen from outside comes first (store, authorities, rules), then the sockets, then the XDP
 //! program, which finds its listeners there, then the workers.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -10,13 +11,17 @@ use nix::sched::sched_getaffinity;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::Pid;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
 
-use crate::config::{self, Config};
+use crate::config::{self, Config, Penalty};
 use crate::control::tokens;
 use crate::control::{AdminServer, Control, Current, Parts, Server, authorities};
 use crate::datapath::{Datapath, WorkerListeners};
 use crate::kernel::KernelLog;
+use crate::origins::{self, Origins};
+use crate::penalty::{self, Offences};
 use crate::revocation::RevocationSet;
 use crate::snapshot::{Publisher, compile};
 use crate::store::{MasterKey, RedbStore, Store};
@@ -31,6 +36,8 @@ pub struct App {
     threads: Vec<WorkerThread>,
     draining: watch::Sender<bool>,
     access_writer: Option<AccessLogWriter>,
+    /// What the workers report of blocked addresses, if anybody is to be punished.
+    offences: Option<mpsc::Receiver<IpAddr>>,
 }
 
 impl App {
@@ -55,6 +62,8 @@ impl App {
         revocations.load(state.revocation_keys());
         let snapshot = Arc::new(compile(&config, &state, revision.number(), None)?);
 
+        warn_of_shared_origins(&config);
+        let origins = Origins::of(&config);
         let server = Server::bind(&config.control.socket)?;
         let admin = config.control.admin.as_ref();
         let admin = admin.map(|admin| AdminServer::bind(admin, &config.store.directory)).transpose()?;
@@ -62,7 +71,14 @@ impl App {
         let listeners = bind_listeners(&config.edge)?;
         let (draining, drain) = watch::channel(false);
         // Before the workers take the listeners, and after the listeners exist: nobody is turned away in between.
-        let datapath = Datapath::open(&config.edge, config.log.packets, &listeners, &snapshot)?;
+        let datapath = Datapath::open(&config.edge, config.log.packets, &listeners, &snapshot, origins.clone())?;
+        let (offences, reported) = match &config.edge.penalty {
+            Some(_) if datapath.has_xdp() => {
+                let (offences, reported) = Offences::queue();
+                (offences, Some(reported))
+            }
+            Some(_) | None => (Offences::default(), None),
+        };
         let (workers, threads) = spawn_workers(listeners, |index, (cpu, listeners)| Spawn {
             index,
             cpu,
@@ -70,13 +86,17 @@ impl App {
             snapshot: snapshot.clone(),
             revocations: revocations.reader(),
             geo: config.geo.clone(),
+            origins: origins.clone(),
+            relay_idle_timeout: config.passthrough.idle_timeout,
+            offences: offences.clone(),
             access: access.clone(),
             draining: drain.clone(),
         })?;
         let publisher = Publisher::new(workers, datapath);
         let current = Current { revision, state, snapshot };
-        let control = Control::new(Parts { config, access, publisher, revocations, store, master_key, current });
-        Ok(Self { control, server, admin, threads, draining, access_writer })
+        let control =
+            Control::new(Parts { config, origins, access, publisher, revocations, store, master_key, current });
+        Ok(Self { control, server, admin, threads, draining, access_writer, offences: reported })
     }
 
     /// Serves until SIGTERM or SIGINT, then lets open connections end.
@@ -84,13 +104,23 @@ impl App {
     /// # Errors
     /// When the control socket fails.
     pub async fn run(self) -> anyhow::Result<()> {
-        let Self { control, server, admin, threads, draining, access_writer } = self;
+        let Self { control, server, admin, threads, draining, access_writer, offences } = self;
         let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
         let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
-        let housekeeping = tokio::spawn(housekeeping(control.clone()));
+        let mut background = JoinSet::new();
+        background.spawn(housekeeping(control.clone()));
+        background.spawn(sweep(control.clone()));
+        if let (Some(penalty), Some(offences)) = (control.config.edge.penalty.clone(), offences) {
+            background.spawn(punish(control.clone(), penalty, offences));
+        }
+        if let Some(check) = control.config.passthrough.check {
+            let changed = Arc::new(Notify::new());
+            background.spawn(origins::check(control.origins.clone(), check, changed.clone()));
+            background.spawn(follow_origins(control.clone(), changed));
+        }
         let log = (control.config.log.packets > 0).then(|| control.publisher.datapath().take_log()).flatten();
         if let Some(log) = log {
-            tokio::spawn(packet_log(log));
+            background.spawn(packet_log(log));
         }
         let (stop, stopped) = watch::channel(false);
         announce(&control, admin.as_ref());
@@ -110,7 +140,7 @@ impl App {
                 .context("the admin listener's task ended badly")?
                 .context("the admin listener failed")?;
         }
-        housekeeping.abort();
+        background.shutdown().await;
         for thread in threads {
             if let Err(error) = thread.join() {
                 tracing::error!(%error, "a worker did not end in good order");
@@ -147,6 +177,55 @@ async fn housekeeping(control: Arc<Control>) {
     loop {
         tick.tick().await;
         control.revocations.reclaim();
+    }
+}
+
+/// Ends spliced connections on which nothing moves.
+async fn sweep(control: Arc<Control>) {
+    let idle = control.config.passthrough.idle_timeout;
+    let mut tick = tokio::time::interval(std::time::Duration::from_secs(1));
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        let control = control.clone();
+        // With a hundred thousand connections the kernel takes a while to list them.
+        let swept = tokio::task::spawn_blocking(move || control.publisher.datapath().sweep(idle)).await;
+        if let Ok(Err(error)) = swept {
+            tracing::error!(%error, "idle spliced connections cannot be ended");
+        }
+    }
+}
+
+/// Drops those who were blocked too often.
+async fn punish(control: Arc<Control>, penalty: Penalty, offences: mpsc::Receiver<IpAddr>) {
+    penalty::judge(penalty, offences, |address, duration| {
+        match control.publisher.datapath().punish(address, duration) {
+            Ok(()) => tracing::info!(%address, ?duration, "an address was blocked too often and is dropped"),
+            Err(error) => tracing::error!(%address, %error, "an address cannot be dropped"),
+        }
+    })
+    .await;
+}
+
+/// Keeps the fast path to the origins that answer.
+async fn follow_origins(control: Arc<Control>, changed: Arc<Notify>) {
+    loop {
+        changed.notified().await;
+        if let Err(error) = control.reroute().await {
+            tracing::error!(%error, "the fast path does not know which origins answer");
+        }
+    }
+}
+
+/// Tells of what the configuration allows against better judgement.
+fn warn_of_shared_origins(config: &Config) {
+    for (_, host) in config.hosts() {
+        if let Some(shared) = host.passthrough.as_ref().and_then(|passthrough| passthrough.shared.as_ref()) {
+            tracing::warn!(
+                host = %host.name,
+                "an origin of this host also serves {shared}: a client can ask for it inside a connection that is passed on, past every rule"
+            );
+        }
     }
 }
 

@@ -9,6 +9,10 @@ use crate::build::{self, Profile};
 use crate::lab;
 use crate::lint;
 use crate::run::{loudly, names_of_sources, say, workspace_root};
+use crate::setup;
+
+/// Other suites whose names begin with this run the real daemon, and its peers, in a lab.
+const LAB: &str = "xdp";
 
 /// What packets cost in the kernel; how the program that asks it was compiled does not matter.
 const PACKETS: &str = "xdp_packets";
@@ -33,12 +37,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     for suite in chosen {
         say(format_args!("bench {suite}"));
-        let mut cargo = if suite == PACKETS {
-            of_packets()?
-        } else {
-            let mut cargo = lint::cargo("bench");
-            cargo.args(["--package", "filter-bench"]);
-            cargo
+        let mut cargo = match suite.as_str() {
+            PACKETS => of_packets()?,
+            suite if suite.starts_with(LAB) => in_lab()?,
+            _ => of_package(lint::cargo("bench")),
         };
         cargo.args(["--bench", suite]);
         if !args.arguments.is_empty() {
@@ -54,6 +56,28 @@ fn of_packets() -> Result<Command> {
     let artifacts = build::build(Profile::Dev)?;
     let mut cargo = artifacts.cargo("bench");
     cargo.args(["--profile", "dev", "--features", "filter-tests/lab"]);
+    as_root(cargo)
+}
+
+/// A `cargo bench` that finds the daemon, as it would be installed, the programs of the lab and the peers, and runs as root.
+fn in_lab() -> Result<Command> {
+    let artifacts = build::build(Profile::Release)?;
+    let peers = setup::peers::ensure()?;
+    let mut cargo = of_package(artifacts.cargo("bench"));
+    cargo.envs(lab::environment(&artifacts)?);
+    cargo.env("MTLS_FILTER_BENCH_STREAM_MODULE", peers.stream_module).env("MTLS_FILTER_BENCH_HAPROXY", peers.haproxy);
+    if let Some(libraries) = peers.libraries {
+        cargo.env("MTLS_FILTER_BENCH_HAPROXY_LIBRARIES", libraries);
+    }
+    as_root(cargo)
+}
+
+fn of_package(mut cargo: Command) -> Command {
+    cargo.args(["--package", "filter-bench"]);
+    cargo
+}
+
+fn as_root(mut cargo: Command) -> Result<Command> {
     if let Some(runner) = lab::runner()? {
         cargo.env(format!("CARGO_TARGET_{}_UNKNOWN_LINUX_GNU_RUNNER", ARCH.to_uppercase()), runner);
     }

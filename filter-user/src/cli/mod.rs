@@ -1,16 +1,21 @@
-//! The command line. Every command but `run` and `check` is a request to the daemon over its control socket.
+//! The command line. Every command but `run`, `check`, `detach` and `expr` is a request to the daemon over its control socket.
 
 mod ca;
 mod cert;
 mod check;
 mod client;
+mod detach;
 mod explain;
 mod expr;
+mod flows;
+mod passed;
+mod penalty;
 mod print;
 mod rule;
 mod run;
 mod status;
 mod token;
+mod top;
 
 pub use print::Closed;
 
@@ -39,6 +44,15 @@ enum Command {
     Check(ConfigArgs),
     /// Shows what the daemon does: generation, workers, data path, counters.
     Status(RemoteArgs),
+    /// Lists the connections that are passed on unopened.
+    Flows(flows::FlowsArgs),
+    /// Shows what happens now, by host and by reason, until `q` is pressed.
+    Top(top::TopArgs),
+    /// Removes the XDP program that a daemon which has ended has left, and ends the connections that it splices.
+    Detach(detach::DetachArgs),
+    /// Addresses that XDP drops for what they did before.
+    #[command(subcommand)]
+    Penalty(penalty::PenaltyCommand),
     /// Certificate authorities of the zones.
     #[command(subcommand)]
     Ca(ca::CaCommand),
@@ -126,6 +140,10 @@ impl Cli {
             Command::Run(args) => run::run(&args),
             Command::Check(args) => check::check(&args),
             Command::Status(args) => remote(status::status(&args)),
+            Command::Flows(args) => remote(args.execute()),
+            Command::Top(args) => remote(args.execute()),
+            Command::Detach(args) => args.execute(),
+            Command::Penalty(command) => remote(command.execute()),
             Command::Ca(command) => remote(command.execute()),
             Command::Cert(command) => remote(command.execute()),
             Command::Rule(command) => remote(command.execute()),

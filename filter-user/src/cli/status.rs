@@ -1,7 +1,7 @@
 //! `mtls-filter status`.
 
 use super::client::Client;
-use super::{RemoteArgs, print};
+use super::{RemoteArgs, passed, print};
 use crate::control::api::dto::Status;
 
 /// Prints what the daemon does.
@@ -14,7 +14,11 @@ pub(super) async fn status(args: &RemoteArgs) -> anyhow::Result<()> {
         "mtls-filter {}, up {} s, generation {}",
         status.version, status.uptime_seconds, status.generation
     ))?;
-    print::line(format_args!("data path: {}", status.datapath.mode))?;
+    let maps = status.datapath.generation.map(|generation| format!(", maps of generation {generation}"));
+    print::line(format_args!("data path: {}{}", status.datapath.mode, maps.unwrap_or_default()))?;
+    if let Some(pin) = &status.datapath.pin {
+        print::line(format_args!("  goes on without this process, by {pin}"))?;
+    }
     for setting in &status.datapath.settings {
         print::line(format_args!("  {setting}"))?;
     }
@@ -34,6 +38,7 @@ pub(super) async fn status(args: &RemoteArgs) -> anyhow::Result<()> {
         .map(|(zone, host)| [zone.name.clone(), host.name.clone(), if host.mtls { "on" } else { "off" }.to_owned()])
         .collect();
     print::table(["ZONE", "HOST", "MTLS"], &hosts)?;
+    passed::show(&status.passed_through)?;
     print::line(format_args!(""))?;
     let workers: Vec<_> = status
         .workers

@@ -7,8 +7,11 @@
 
 mod admin;
 mod host_name;
+mod passthrough;
+mod penalty;
 mod problem;
 mod read;
+mod read_host;
 mod server_identity;
 mod table;
 #[cfg(test)]
@@ -26,6 +29,8 @@ use rustls::sign::CertifiedKey;
 use crate::geo::Databases;
 
 pub use host_name::{HostName, MAX_HOST_NAME, MAX_LABEL};
+pub use passthrough::{Check, MAX_ALL_ORIGINS, MAX_ORIGINS, Passthrough, PassthroughSettings};
+pub use penalty::{MAX_BLOCKED, Penalty};
 pub use problem::{Position, Problem, Problems};
 
 /// Most hosts a configuration may have; the host table of the XDP program holds as many with room to spare.
@@ -36,6 +41,9 @@ pub const MAX_LISTEN: usize = 64;
 
 /// Most worker threads.
 pub const MAX_WORKERS: u64 = 1_024;
+
+/// Default of `edge.pin`.
+pub const PIN_DIRECTORY: &str = "/sys/fs/bpf/mtls-filter/default";
 
 /// Most names of the admin listener.
 pub const MAX_ADMIN_NAMES: usize = 32;
@@ -53,6 +61,8 @@ pub struct Config {
     pub log: Log,
     /// Where addresses are.
     pub geo: Arc<Databases>,
+    /// How connections are passed through.
+    pub passthrough: PassthroughSettings,
     /// The zones, at least one.
     pub zones: Vec<Zone>,
 }
@@ -68,8 +78,12 @@ pub struct Edge {
     pub datapath: Datapath,
     /// Whether XDP answers SYNs with cookies, so that nothing is kept of a client before it has said hello.
     pub syn_cookies: bool,
+    /// Directory of a BPF file system in which XDP is kept, so that spliced connections outlive the process.
+    pub pin: PathBuf,
     /// Worker threads; `None` for one a CPU.
     pub workers: Option<NonZeroUsize>,
+    /// When an address that is blocked again and again is dropped by XDP; `None` for never.
+    pub penalty: Option<Penalty>,
 }
 
 /// How packets reach the workers.
@@ -183,13 +197,23 @@ pub struct Zone {
     pub hosts: Vec<Host>,
 }
 
-/// A host of a zone.
+/// A host of a zone. Workers can terminate its TLS, or its connections can be passed on unopened to an origin that does, or both: then
+/// the rules decide.
 #[derive(Debug, Clone)]
 pub struct Host {
     /// Its name.
     pub name: HostName,
     /// Whether clients are asked for a certificate. Asked, not required: what happens without one, a rule decides.
     pub mtls: bool,
+    /// What workers need to terminate its TLS; always present unless `passthrough` is.
+    pub termination: Option<Termination>,
+    /// Where its connections go while no rule can touch them.
+    pub passthrough: Option<Passthrough>,
+}
+
+/// What workers need to terminate the TLS of a host.
+#[derive(Debug, Clone)]
+pub struct Termination {
     /// The certificate it shows.
     pub certificate: Arc<CertifiedKey>,
     /// Where permitted requests go.

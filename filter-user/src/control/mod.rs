@@ -9,6 +9,8 @@ mod attempts;
 pub mod authorities;
 mod error;
 mod intent;
+mod metrics;
+mod passed;
 mod self_signed;
 mod server;
 pub mod tokens;
@@ -22,19 +24,22 @@ use tokio::sync::Mutex;
 pub use admin::{AdminError, AdminServer, MAX_CONNECTIONS};
 pub use error::ControlError;
 pub use intent::{Author, Changed, Intent};
+pub use passed::{PassedConnection, PassedTotals, Via};
 pub use server::{Server, ServerError};
 
 use crate::config::Config;
 use crate::model::{AuthorityId, CertificateRecord, Change, Record, RecordKey, State, Timestamp, ZoneId};
+use crate::origins::Origins;
 use crate::pki::{CertificateRequest, ManagedAuthority, Validity};
 use crate::revocation::{RevocationKey, RevocationSet};
-use crate::snapshot::{Publisher, Snapshot, compile};
+use crate::snapshot::{PublishError, Publisher, Snapshot, compile};
 use crate::store::{AuditRecord, MasterKey, Refusal, Revision, Store, StoreError, open_authority, rotate_authority};
 use crate::telemetry::AccessLog;
 
 /// What the control plane is made of.
 pub struct Control {
     pub(crate) config: Arc<Config>,
+    pub(crate) origins: Arc<Origins>,
     pub(crate) access: AccessLog,
     pub(crate) publisher: Publisher,
     pub(crate) revocations: RevocationSet,
@@ -48,6 +53,8 @@ pub struct Control {
 pub struct Parts {
     /// The configuration.
     pub config: Arc<Config>,
+    /// The origins of passthrough hosts.
+    pub origins: Arc<Origins>,
     /// The access log, for its count of dropped records.
     pub access: AccessLog,
     /// The workers, and the XDP maps if there are any.
@@ -75,9 +82,9 @@ pub struct Current {
 impl Control {
     /// Takes over what was loaded and is in force.
     pub fn new(parts: Parts) -> Arc<Self> {
-        let Parts { config, access, publisher, revocations, store, master_key, current } = parts;
+        let Parts { config, origins, access, publisher, revocations, store, master_key, current } = parts;
         let (started, current) = (Instant::now(), Mutex::new(current));
-        Arc::new(Self { config, access, publisher, revocations, started, store, master_key, current })
+        Arc::new(Self { config, origins, access, publisher, revocations, started, store, master_key, current })
     }
 
     /// The desired state, and the generation that enforces it.
@@ -89,6 +96,16 @@ impl Control {
     /// What the workers decide by.
     pub async fn snapshot(&self) -> Arc<Snapshot> {
         self.current.lock().await.snapshot.clone()
+    }
+
+    /// Brings the fast path to the origins that answer now.
+    ///
+    /// # Errors
+    /// When the kernel did not take it.
+    pub async fn reroute(&self) -> Result<(), PublishError> {
+        // With the lock held, so that this cannot put back what a change has just taken off the fast path.
+        let current = self.current.lock().await;
+        self.publisher.route(&current.snapshot)
     }
 
     /// Makes a change and puts it in force. `plan` says, for the state that the change will be made to, what is to change; nobody else
@@ -152,7 +169,7 @@ impl Control {
     }
 
     /// Revocations first and reactivations last: in between, a certificate counts as revoked longer than it must.
-    async fn enforce(&self, snapshot: &Arc<Snapshot>, moved: &Moved) -> Result<(), crate::snapshot::PublishError> {
+    async fn enforce(&self, snapshot: &Arc<Snapshot>, moved: &Moved) -> Result<(), PublishError> {
         self.revocations.update(&moved.revoked, &[]);
         self.publisher.publish(snapshot).await?;
         if !moved.reactivated.is_empty() {

@@ -6,9 +6,11 @@
 mod access;
 mod counters;
 mod diagnostics;
+mod metrics;
 mod reason;
 
 pub use access::{AccessLog, AccessRecord, ClientCertificate, Writer as AccessLogWriter};
 pub use counters::Counters;
 pub use diagnostics::init as init_diagnostics;
+pub use metrics::{Labels, METRICS_TYPE, Metrics};
 pub use reason::Reason;

@@ -23,7 +23,7 @@ macro_rules! reasons {
 reasons! {
     /// Request permitted and answered by the upstream.
     Proxied = "proxied",
-    /// Request blocked by a rule.
+    /// Request blocked by a rule; or connection to be passed on, from an address that a rule blocks.
     Blocked = "blocked",
     /// Request without a usable Host header (400).
     BadHost = "bad_host",
@@ -49,6 +49,14 @@ reasons! {
     HandshakeTimeout = "handshake_timeout",
     /// TLS handshake that failed: no common version, a broken client signature, a client that went away.
     HandshakeFailed = "handshake_failed",
+    /// Connection passed on unopened, and ended by the client or the origin.
+    Relayed = "relayed",
+    /// Connection to be passed on, and no origin of its host can be reached.
+    OriginUnreachable = "origin_unreachable",
+    /// Connection passed on, and closed because nothing moved on it any more.
+    RelayIdle = "relay_idle",
+    /// Connection passed on, and closed because a rule was deployed that can reach its host.
+    RelayWithdrawn = "relay_withdrawn",
     /// Connection refused because the worker has as many as it may.
     TooManyConnections = "too_many_connections",
 }

@@ -19,12 +19,12 @@ use super::session::{Binding, Session};
 use super::upstream::{PooledBody, UpstreamError};
 use super::verdict::{self, Action, Permit, Verdict};
 use crate::pki::{CertStatus, ClientIdentity};
-use crate::snapshot::HostPolicy;
+use crate::snapshot::Termination;
 use crate::telemetry::{AccessRecord, ClientCertificate, Reason};
 
 /// What was found out about a request before anything was sent anywhere.
 struct Examined {
-    outcome: Result<(Permit, Arc<HostPolicy>), Rejected>,
+    outcome: Result<(Permit, Arc<Termination>), Rejected>,
     findings: Findings,
 }
 
@@ -77,6 +77,9 @@ pub(super) async fn serve(context: &Context, session: &Session, request: Request
         Err(Rejected::Custom(custom)) => (respond::custom(&custom, &ticket), Reason::Blocked),
     };
     context.counters.count(reason);
+    if reason == Reason::Blocked {
+        context.offences.report(session.client.ip());
+    }
     if let Some((method, path)) = noted {
         let certificate = findings.certificate();
         context.access.write(AccessRecord {
@@ -101,7 +104,7 @@ pub(super) async fn serve(context: &Context, session: &Session, request: Request
 }
 
 /// What the upstream is told of the client.
-fn forwarded<'a>(host: &HostPolicy, findings: &'a Findings, ticket: &'a Ticket<'_>) -> Forwarded<'a> {
+fn forwarded<'a>(host: &Termination, findings: &'a Findings, ticket: &'a Ticket<'_>) -> Forwarded<'a> {
     let CertStatus { verified, revoked, .. } = findings.status;
     let certificate = (host.forward_client_cert && verified && !revoked).then(|| findings.identity.details()).flatten();
     Forwarded {
@@ -142,10 +145,10 @@ fn examine(context: &Context, session: &Session, head: &Parts, ticket: &Ticket<'
         return rejected(refusal);
     }
     let Binding { host, identity, .. } = session.bind(context, &in_force.snapshot);
-    let Some(host) = host else {
+    let Some((zone, termination)) = host else {
         return rejected(Refusal::Misdirected);
     };
-    let (Some(zone), Some(rules)) = (in_force.snapshot.zones.get(host.zone), in_force.rules(host.zone)) else {
+    let (Some(zone), Some(rules)) = (in_force.snapshot.zones.get(zone), in_force.rules(zone)) else {
         // A host without its rules cannot be: compile puts both in. If it were, nothing would be known of whom to let in.
         return rejected(Refusal::Blocked);
     };
@@ -165,7 +168,7 @@ fn examine(context: &Context, session: &Session, head: &Parts, ticket: &Ticket<'
     let blocked = matches!(action, Action::Block(_));
     let facts = (blocked && context.access.is_on()).then(|| FactSet::capture(&facts, &rules.fields));
     let outcome = match action {
-        Action::Permit(permit) => Ok((permit, host)),
+        Action::Permit(permit) => Ok((permit, termination)),
         Action::Block(None) => Err(Refusal::Blocked.into()),
         Action::Block(Some(custom)) => Err(Rejected::Custom(custom)),
     };

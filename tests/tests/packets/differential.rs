@@ -15,7 +15,7 @@ use proptest::{
 use rustls::server::Acceptor;
 
 use crate::{
-    corpus::{Specimen, client_hello, server_name, specimens},
+    corpus::{Specimen, client_hello, recorded, server_name, specimens},
     frame::{Frame, shapes},
     plane::Plane,
 };
@@ -72,7 +72,7 @@ fn corpus() -> Vec<Specimen> {
     let names = [NAME, "a.wild.example", "unknown.example", "Upper.WILD.example"];
     let odd = [".wild.example", "www.example.com.", "192.0.2.1", "www..example.com", "a\0.wild.example"]
         .map(|name| Specimen { from: "like nobody's", bytes: client_hello(&[server_name(name.as_bytes())]) });
-    names.iter().flat_map(|name| specimens(name)).chain(odd).collect()
+    names.iter().flat_map(|name| specimens(name)).chain(recorded()).chain(odd).collect()
 }
 
 #[test]

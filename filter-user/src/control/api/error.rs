@@ -158,6 +158,7 @@ impl From<ControlError> for ApiError {
             | ControlError::AuthorityKey(_)
             | ControlError::Seal(_)
             | ControlError::Publish { .. }
+            | ControlError::Kernel(_)
             | ControlError::Interrupted => (StatusCode::INTERNAL_SERVER_ERROR, code::INTERNAL),
         };
         if status.is_server_error() {

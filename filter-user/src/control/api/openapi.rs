@@ -107,6 +107,7 @@ fn in_path(name: &str) -> Parameter {
         "version" => "The number of a version.",
         "setting" => "The name of a setting.",
         "certificate" | "authority" => "A UUID.",
+        "address" => "An IP address.",
         _ => "32 lower-case hexadecimal digits.",
     };
     ParameterBuilder::new()

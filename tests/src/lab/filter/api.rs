@@ -6,10 +6,23 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use super::super::config::control_socket;
+use super::super::namespace::Namespace;
 use super::super::programs;
 use super::Filter;
 
 impl Filter {
+    /// The metrics, as Prometheus gets them: from the admin listener in `edge`, with a token that may read.
+    ///
+    /// # Errors
+    /// If there is no token to be had, or it is refused.
+    pub fn metrics(&self, edge: &Namespace) -> Result<String> {
+        let token = self.command(&["token", "create", "--name", "prometheus", "--scope", "read"])?;
+        let authorization = format!("Authorization: Bearer {}", token.trim());
+        let mut curl = edge.command(programs::find("curl")?)?;
+        curl.args(["--silent", "--show-error", "--fail", "--header", &authorization]);
+        programs::run(curl.arg("http://127.0.0.1:8080/metrics"))
+    }
+
     /// Calls the API over the control socket, with curl, and returns the `result` of the answer.
     ///
     /// # Errors

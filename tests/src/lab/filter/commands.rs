@@ -199,6 +199,14 @@ impl Filter {
         self.command(&["ca", "show", "--zone", zone])
     }
 
+    /// The connections that are passed on unopened.
+    ///
+    /// # Errors
+    /// If the command fails.
+    pub fn flows(&self) -> Result<Vec<Value>> {
+        rows(&self.json(&["flows"])?).cloned()
+    }
+
     /// What `status` says.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 mod firewall;
 mod lists;
+mod passed;
 mod rulesets;
 mod v1;
 mod v4;
@@ -16,6 +17,7 @@ pub use firewall::{
 pub use lists::{
     CreateList, CreatedItem, DescribeList, Hostname, List, ListItem, NewItem, Operation, OperationState, RemoveItems,
 };
+pub use passed::{OriginHealth, PassedHost, PassedOn, PassedThrough, Penalty};
 pub use rulesets::{
     ActionParameters, BlockResponse, CreateRuleset, Logging, Position, RuleBody, Ruleset, RulesetRule, UpdateRuleset,
 };

@@ -332,6 +332,9 @@ pub struct Status {
     pub listen: Vec<String>,
     /// The zones.
     pub zones: Vec<Zone>,
+    /// Hosts that are passed through unopened, and their origins.
+    #[serde(default)]
+    pub passed_through: super::PassedThrough,
     /// Revoked certificates in the set.
     pub revoked: usize,
     /// The workers.
@@ -354,6 +357,12 @@ pub struct Datapath {
     /// Kernel settings that were changed, and are changed back at the end.
     #[serde(default)]
     pub settings: Vec<String>,
+    /// Where XDP is kept when the daemon ends, so that what it splices goes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pin: Option<String>,
+    /// Generation of the rules that the XDP maps agree with; absent without XDP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<u64>,
 }
 
 /// A worker.

@@ -17,6 +17,7 @@ use crate::control::{AdminServer, Author, Control, Current, Parts};
 use crate::datapath::Datapath;
 use crate::fixtures;
 use crate::model::{Change, Scope, Timestamp, ZoneId};
+use crate::origins::Origins;
 use crate::revocation::RevocationSet;
 use crate::snapshot::{Publisher, compile};
 use crate::store::{MasterKey, RedbStore, Revision};
@@ -83,8 +84,9 @@ impl Api {
         let master_key = MasterKey::from_bytes(&[7; 32]).unwrap();
         let (revision, state) = crate::control::authorities::ensure(&config, &store, &master_key).unwrap();
         let snapshot = Arc::new(compile(&config, &state, revision.number(), None).unwrap());
-        let datapath = Datapath::open(&config.edge, 0, &[], &snapshot).unwrap();
+        let datapath = Datapath::open(&config.edge, 0, &[], &snapshot, Arc::default()).unwrap();
         let control = Control::new(Parts {
+            origins: Origins::of(&config),
             config,
             access: AccessLog::off(),
             publisher: Publisher::new(Vec::new(), datapath),

@@ -3,6 +3,8 @@
 mod audit;
 mod explain;
 mod mtls_rules;
+mod passed;
+mod penalties;
 mod rules;
 mod status;
 mod store;
@@ -20,6 +22,10 @@ use crate::control::Control;
 pub(super) fn routes() -> OpenApiRouter<Arc<Control>> {
     OpenApiRouter::new()
         .routes(routes!(status::show))
+        .routes(routes!(passed::flows))
+        .routes(routes!(passed::metrics))
+        .routes(routes!(penalties::list))
+        .routes(routes!(penalties::pardon))
         .routes(routes!(audit::list))
         .routes(routes!(audit::refused))
         .routes(routes!(store::show))

@@ -9,7 +9,7 @@ use super::super::answer::Answer;
 use super::super::caller::Caller;
 use super::super::dto::{self, Envelope};
 use super::super::error::ApiError;
-use super::zones;
+use super::{passed, zones};
 use crate::control::Control;
 use crate::datapath::Datapath;
 use crate::kernel::Count;
@@ -31,11 +31,14 @@ pub(super) async fn show(State(control): State<Arc<Control>>, caller: Caller) ->
         generation,
         datapath: dto::Datapath {
             mode: datapath.mode().to_string(),
-            notes: datapath.notes().to_vec(),
+            notes: datapath.notes(),
             settings: datapath.settings(),
+            pin: datapath.pin().map(|pin| pin.display().to_string()),
+            generation: datapath.generation(),
         },
         listen: control.config.edge.listen.iter().map(ToString::to_string).collect(),
         zones: zones::zones(&control, &state, &caller),
+        passed_through: passed::passed_through(&control).await,
         revoked: control.revocations.len(),
         workers: workers
             .iter()

@@ -1,0 +1,90 @@
+//! What there is to measure, gathered when somebody asks for it.
+
+use std::sync::Arc;
+
+use super::Control;
+use crate::telemetry::{Metrics, Reason};
+
+impl Control {
+    /// The metrics, as [`METRICS_TYPE`](crate::telemetry::METRICS_TYPE).
+    pub async fn metrics(self: &Arc<Self>) -> String {
+        let mut metrics = Metrics::new();
+        self.add_packets(&mut metrics);
+        self.add_workers(&mut metrics);
+        self.add_passed(&mut metrics).await;
+        self.add_state(&mut metrics).await;
+        metrics.render()
+    }
+
+    fn add_packets(&self, metrics: &mut Metrics) {
+        let counts = self.publisher.datapath().packets().unwrap_or_else(|error| {
+            tracing::warn!(%error, "the packet counters cannot be read");
+            Vec::new()
+        });
+        let by_reason = |value: fn(&crate::kernel::Count) -> u64| {
+            counts
+                .iter()
+                .map(move |count| ([("reason", count.reason.name().to_owned())], value(count)))
+                .collect::<Vec<_>>()
+        };
+        metrics.counter("packets", "Packets that XDP saw, by what became of them", by_reason(|count| count.packets));
+        metrics.counter("packet_bytes", "Bytes of these packets, headers included", by_reason(|count| count.bytes));
+    }
+
+    fn add_workers(&self, metrics: &mut Metrics) {
+        let workers = self.publisher.workers();
+        let counted = |reason: Reason| workers.iter().map(|worker| worker.counters().of(reason)).sum();
+        let reasons = Reason::ALL.iter().map(|reason| ([("reason", reason.name().to_owned())], counted(*reason)));
+        metrics.counter("requests", "Requests, and connections that ended before one, by what became of them", reasons);
+        let by_worker = |value: fn(&crate::telemetry::Counters) -> u64| {
+            let sample = move |worker: &crate::worker::Worker| {
+                ([("worker", worker.index().to_string())], value(worker.counters()))
+            };
+            workers.iter().map(sample).collect::<Vec<_>>()
+        };
+        metrics.counter("connections", "Connections that workers accepted", by_worker(|counters| counters.accepted()));
+        metrics.gauge("connections_open", "Connections that workers have open", by_worker(|counters| counters.open()));
+        let generation = by_worker(|counters| counters.generation());
+        metrics.gauge("worker_generation", "Generation of the rules that a worker decides by", generation);
+    }
+
+    async fn add_passed(self: &Arc<Self>, metrics: &mut Metrics) {
+        let totals = self.passed_totals().await;
+        let labels = |(host, via): &(String, super::Via)| [("host", host.clone()), ("via", via.name().to_owned())];
+        let opened = totals.iter().map(|(key, totals)| (labels(key), totals.opened));
+        metrics.counter("passed_connections", "Connections that were passed on unopened", opened);
+        let closed = totals.iter().map(|(key, totals)| (labels(key), totals.opened.saturating_sub(totals.open)));
+        metrics.counter("passed_connections_closed", "Those of them that have ended", closed);
+        let open = totals.iter().map(|(key, totals)| (labels(key), totals.open));
+        metrics.gauge("passed_connections_open", "Those of them that are open", open);
+        let bytes = totals.iter().flat_map(|(key, totals)| {
+            let [host, via] = labels(key);
+            ["client", "origin"]
+                .into_iter()
+                .zip(totals.bytes)
+                .map(move |(from, bytes)| ([host.clone(), via.clone(), ("from", from.to_owned())], bytes))
+        });
+        metrics.counter("passed_bytes", "Bytes that were passed on; XDP counts headers in", bytes);
+        let up =
+            self.origins.iter().map(|(address, origin)| ([("origin", address.to_string())], origin.is_up().into()));
+        metrics.gauge("origin_up", "Whether an origin answers", up);
+        let failures =
+            self.origins.iter().map(|(address, origin)| ([("origin", address.to_string())], origin.failures()));
+        metrics.counter("origin_check_failures", "Checks of an origin that failed", failures);
+    }
+
+    async fn add_state(&self, metrics: &mut Metrics) {
+        let (_, generation) = self.state().await;
+        metrics.gauge("generation", "Generation of the rules that was asked for last", [([], generation)]);
+        let maps = self.publisher.datapath().generation().map(|generation| ([], generation));
+        metrics.gauge("xdp_generation", "Generation of the rules that the XDP maps agree with", maps);
+        metrics.gauge(
+            "revoked_certificates",
+            "Certificates in the revocation set",
+            [([], self.revocations.len() as u64)],
+        );
+        metrics.gauge("uptime_seconds", "Seconds since the start", [([], self.started.elapsed().as_secs())]);
+        let dropped = self.access.dropped();
+        metrics.counter("access_records_dropped", "Access records that the log was too slow for", [([], dropped)]);
+    }
+}
