@@ -5,6 +5,7 @@ mod bad_input;
 mod certificates;
 mod events;
 mod firewall;
+mod graphql;
 mod harness;
 mod lists;
 mod own;
