@@ -3,6 +3,7 @@
 mod access;
 mod bad_input;
 mod certificates;
+mod deployment;
 mod events;
 mod firewall;
 mod graphql;
