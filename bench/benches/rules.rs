@@ -61,7 +61,7 @@ fn fill_and_evaluate_wirefilter(bencher: Bencher<'_, '_>, position: usize) {
     bencher.bench_local(|| filter.execute(&fill(&scheme, black_box(&request))));
 }
 
-/// Prefixes of one field, of which none is there: what each costs, since they are compared one after the other.
+/// Prefixes of one field, of which none is there.
 #[divan::bench(args = [1, 8, 64])]
 fn prefixes(bencher: Bencher<'_, '_>, number: u32) {
     let source: Vec<_> = (0..number).map(|n| format!("starts_with(http.request.uri.path, \"/v{n}/\")")).collect();

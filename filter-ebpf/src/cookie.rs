@@ -3,8 +3,9 @@
 use aya_ebpf::{
     EbpfContext as _,
     helpers::generated::{
-        bpf_ktime_get_ns, bpf_tcp_gen_syncookie, bpf_tcp_raw_check_syncookie_ipv4, bpf_tcp_raw_check_syncookie_ipv6,
-        bpf_tcp_raw_gen_syncookie_ipv4, bpf_tcp_raw_gen_syncookie_ipv6, bpf_xdp_load_bytes,
+        bpf_ktime_get_coarse_ns, bpf_tcp_gen_syncookie, bpf_tcp_raw_check_syncookie_ipv4,
+        bpf_tcp_raw_check_syncookie_ipv6, bpf_tcp_raw_gen_syncookie_ipv4, bpf_tcp_raw_gen_syncookie_ipv6,
+        bpf_xdp_load_bytes,
     },
     programs::XdpContext,
 };
@@ -129,7 +130,7 @@ fn holds(segment: &Segment, cookie: u32, size: u16) -> bool {
 #[inline(always)]
 pub(crate) fn tell_listeners(ctx: &XdpContext, segment: &Segment, tcp_size: u32, listen: *mut ListenValue) -> bool {
     // SAFETY: the helper takes nothing and touches nothing.
-    let now = unsafe { bpf_ktime_get_ns() };
+    let now = unsafe { bpf_ktime_get_coarse_ns() };
     // SAFETY: an entry of the map of listen addresses, which live as long as the program. CPUs may race to write it, which
     // tells the listeners twice.
     let told_at = unsafe { (&raw const (*listen).told_at_ns).read_volatile() };

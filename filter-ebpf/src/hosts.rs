@@ -93,8 +93,15 @@ fn load<const MAX: usize>(ctx: &XdpContext, at: u32, length: u32) -> Result<&'st
         return Err(Reason::Internal);
     }
     scratch.first_dot = length;
-    // SAFETY: the callback has the signature that the helper expects, and takes no context.
-    unsafe { bpf_loop(length.div_ceil(8), lower as *mut c_void, core::ptr::null_mut(), 0) };
+    if MAX == SHORT_NAME_MAX {
+        // Nearly every name: to go through the few words costs less than to call back for those that are used.
+        for index in 0..size / 8 {
+            lower_word(scratch, index);
+        }
+    } else {
+        // SAFETY: the callback has the signature that the helper expects, and takes no context.
+        unsafe { bpf_loop(length.div_ceil(8), lower as *mut c_void, core::ptr::null_mut(), 0) };
+    }
     let name: *mut Name<MAX> = maps::scratch().ok_or(Reason::Internal)?.key.as_mut_ptr().cast();
     // SAFETY: the work area has room for the longest name, is aligned for it, and any bytes are one.
     let name = unsafe { &mut *name };
@@ -105,15 +112,20 @@ fn load<const MAX: usize>(ctx: &XdpContext, at: u32, length: u32) -> Result<&'st
 /// Eight bytes of the key to lower case. Returns 1 to end the loop.
 unsafe extern "C" fn lower(index: u32, _context: *mut c_void) -> i64 {
     let Some(scratch) = maps::scratch() else { return 1 };
-    let index = opaque(index) as usize & (KEY_WORDS - 1);
-    #[expect(clippy::indexing_slicing, reason = "the mask is one less than the length")]
+    lower_word(scratch, opaque(index) as usize & (KEY_WORDS - 1));
+    0
+}
+
+/// A word of the key, below the number of those that there are, to lower case.
+#[inline(always)]
+fn lower_word(scratch: &mut Scratch, index: usize) {
+    #[expect(clippy::indexing_slicing, reason = "the caller's promise")]
     let place = &mut scratch.key[index];
     let word = *place;
     if scratch.first_dot > index as u32 * 8 + first_dot(word) {
         scratch.first_dot = index as u32 * 8 + first_dot(word);
     }
     *place = lower_case(word);
-    0
 }
 
 const KEY_WORDS: usize = size_of::<KeyWords>() / 8;

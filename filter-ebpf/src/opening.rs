@@ -7,7 +7,7 @@
 
 use aya_ebpf::{
     EbpfContext as _,
-    helpers::generated::{bpf_csum_diff, bpf_get_prandom_u32, bpf_ktime_get_ns, bpf_xdp_load_bytes},
+    helpers::generated::{bpf_csum_diff, bpf_get_prandom_u32, bpf_ktime_get_coarse_ns, bpf_xdp_load_bytes},
     maps::LruHashMap,
     programs::XdpContext,
 };
@@ -162,7 +162,7 @@ fn try_fill(ctx: &XdpContext, segment: &Segment, segment_size: u32) -> Result<()
     let scratch = maps::scratch().ok_or(Reason::Internal)?;
     let offer = &scratch.offer;
     // SAFETY: the helpers take nothing and touch nothing.
-    let (now, isn) = unsafe { (bpf_ktime_get_ns(), bpf_get_prandom_u32()) };
+    let (now, isn) = unsafe { (bpf_ktime_get_coarse_ns(), bpf_get_prandom_u32()) };
     let sequence = u32::from_be(segment.sequence);
     let timestamp = u32::from_be(offer.timestamp);
     let has_timestamps = offer.has_timestamp != 0;

@@ -85,7 +85,7 @@ upstream = "http://127.0.0.1:1"
         "2:11: `127.0.0.1` is no address with a port",
         "2:41: `127.0.0.1:443` stands twice",
         "3:12: `fast` is no datapath",
-        "4:1: [edge] has no key `worker`; it has `listen`, `interface`, `datapath`, `syn_cookies`, `workers`, `penalty`",
+        "4:1: [edge] has no key `worker`; it has `listen`, `interface`, `datapath`, `syn_cookies`, `pin`, `workers`, `penalty`",
         "6:13: `directory` must be a string, not an integer",
         "10:8: api.example.org is not in the zone example.com",
         "12:15: cannot read ",

@@ -266,10 +266,8 @@ impl Kernel {
         if origins.is_empty() {
             return Ok(());
         }
-        if let Some(settings) = &mut self.settings {
-            if settings.reserve(&SPLICE_PORTS) {
-                self.remember_settings();
-            }
+        if self.settings.as_mut().is_some_and(|settings| settings.reserve(&SPLICE_PORTS)) {
+            self.remember_settings();
         }
         let mut ways = HashMap::new();
         for origin in origins {

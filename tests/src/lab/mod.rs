@@ -58,6 +58,8 @@ pub use origin::{Echo, Nginx, RecordedRequest, hex};
 pub use pki::{Authority, ClientCertificate, Issued};
 pub use process::Process;
 pub use programs::find_nginx;
+pub use receiver::Receiver;
+pub use registry::unique_name;
 pub use setup::{API, Lab, OTHER_API, Setup, UNKNOWN, WWW, run};
 
 /// Makes one `#[test]` per datapath of each function: the same statement must hold with XDP in front and without.

@@ -47,7 +47,8 @@ static START: Once = Once::new();
 
 /// A lab name no other living process uses, and the first thing any lab asks for: it also starts the signal thread and
 /// removes what dead processes left.
-pub(super) fn unique_name() -> String {
+#[must_use]
+pub fn unique_name() -> String {
     START.call_once(|| {
         sweep();
         thread::spawn(remove_all_on_signal);
