@@ -144,7 +144,12 @@ impl World {
 
     /// Serves each connection at the origin by `serve`, on a thread of its own.
     pub(crate) fn origin(&self, serve: fn(TcpStream)) {
-        for address in origins() {
+        self.serve(&origins(), serve);
+    }
+
+    /// The same for an origin with other addresses.
+    pub(crate) fn serve(&self, addresses: &[SocketAddr], serve: fn(TcpStream)) {
+        for address in addresses {
             let listener = self.network.origin.enter(|| Ok(TcpListener::bind(address)?)).unwrap();
             thread::spawn(move || {
                 for stream in listener.incoming() {

@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context as _, Result};
 
 /// What the lab uses of the kernel that may be a module: interfaces, packet loss, and what `ss` asks.
-const WANTED: [&str; 5] = ["veth", "bridge", "sch_netem", "tcp_diag", "inet_diag"];
+const WANTED: [&str; 6] = ["veth", "bridge", "8021q", "sch_netem", "tcp_diag", "inet_diag"];
 
 /// A module to load.
 #[derive(Debug)]
