@@ -20,6 +20,7 @@ mod passthrough_shown;
 mod penalty;
 mod restart;
 mod revocation;
+mod snippets;
 mod upstream;
 mod verdicts;
 mod waiting;

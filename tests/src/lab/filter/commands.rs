@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Output};
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, bail};
@@ -29,6 +29,16 @@ pub struct CommandOutcome {
     pub errors: String,
 }
 
+impl CommandOutcome {
+    pub(in super::super) fn of(output: &Output) -> Self {
+        Self {
+            code: output.status.code(),
+            output: String::from_utf8_lossy(&output.stdout).into_owned(),
+            errors: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
 /// A row of `cert list`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CertificateRow {
@@ -45,11 +55,7 @@ impl Filter {
     /// If it cannot be started.
     pub fn attempt(&self, arguments: &[&str]) -> Result<CommandOutcome> {
         let output = programs::output(&mut command_line(&self.binary, &self.directory, arguments))?;
-        Ok(CommandOutcome {
-            code: output.status.code(),
-            output: String::from_utf8_lossy(&output.stdout).into_owned(),
-            errors: String::from_utf8_lossy(&output.stderr).into_owned(),
-        })
+        Ok(CommandOutcome::of(&output))
     }
 
     /// Runs `mtls-filter` with `arguments` and returns what it printed.

@@ -28,7 +28,7 @@ pub use rulesets::{
 pub use v1::{
     Audit, AuditChange, Authority, CheckExpression, CheckedExpression, CreateMtlsRule, CreateRule, CreateToken,
     CreatedToken, Datapath, Explain, ExplainedComparison, ExplainedRule, Host, Id, PacketCount, Refusal, Rule, SetHost,
-    Status, Token, UpdateRule, Warning, Worker, Written, Zone,
+    Snippet, Status, Token, UpdateRule, Warning, Worker, Written, Zone,
 };
 pub use v4::{
     AccessCertificate, AccessSetting, AccessSettings, Account, AccountReference, ClientCertificate, CloudflareZone,

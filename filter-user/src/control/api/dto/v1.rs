@@ -38,6 +38,19 @@ pub struct SetHost {
     pub mtls: bool,
 }
 
+/// How a program uses a certificate.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Snippet {
+    /// `curl`, `python`, `android`, `ios` or `iot`.
+    pub target: String,
+    /// The same for people.
+    pub title: String,
+    /// The language of the text.
+    pub language: String,
+    /// The text to copy. The certificate and its key are in files named by the common name, `.crt` and `.key`.
+    pub text: String,
+}
+
 /// A CA of a zone.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Authority {

@@ -7,6 +7,7 @@ mod mtls_rules;
 mod passed;
 mod penalties;
 mod rules;
+mod snippets;
 mod status;
 mod store;
 mod tokens;
@@ -44,6 +45,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Control>> {
         .routes(routes!(rules::check))
         .routes(routes!(mtls_rules::create))
         .routes(routes!(explain::explain))
+        .routes(routes!(snippets::list))
         .routes(routes!(events::list))
         .routes(routes!(events::follow))
         .routes(routes!(events::show))

@@ -12,8 +12,6 @@ use std::sync::Arc;
 
 use axum::Json as JsonBody;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
-use http::StatusCode;
 use serde_json::{Map, Value as Json};
 
 use self::filter::Filter;
@@ -21,7 +19,6 @@ use self::problem::Problem;
 use self::select::{Field, select};
 use super::super::caller::Caller;
 use super::super::dto::{GraphqlRequest, GraphqlResponse};
-use super::super::error::ApiError;
 use super::super::request::Body;
 use crate::config::Zone;
 use crate::control::events::{Found, newest_first, oldest_first};
@@ -41,31 +38,22 @@ const LIMIT: usize = 100;
 /// Lists of events that one query may ask for.
 pub(in super::super) const MAX_LISTS: usize = 10;
 
-/// Answers a GraphQL query: `viewer { zones(filter: { zoneTag }) { firewallEventsAdaptive(filter, limit, orderBy) { … } } }`.
+/// Answers a GraphQL query, in GraphQL's way also if there is something wrong with it: `viewer { zones(filter: { zoneTag }) { firewallEventsAdaptive(filter, limit, orderBy) { … } } }`.
 #[utoipa::path(post, path = "/client/v4/graphql", tag = "events", request_body = GraphqlRequest,
     responses((status = 200, body = GraphqlResponse)))]
 pub(super) async fn query(
     State(control): State<Arc<Control>>,
     caller: Caller,
-    request: Result<Body<GraphqlRequest>, ApiError>,
-) -> Response {
-    let request = match request {
-        Ok(Body(request)) => request,
-        Err(error) => return answer(StatusCode::BAD_REQUEST, Err(Problem::parser(error.reason()))),
-    };
+    Body(request): Body<GraphqlRequest>,
+) -> JsonBody<GraphqlResponse> {
     let answered = match select(&request) {
         Ok(fields) => Query { control, caller, lists: MAX_LISTS }.root(&fields).await,
         Err(problem) => Err(problem),
     };
-    answer(StatusCode::OK, answered)
-}
-
-fn answer(status: StatusCode, answered: Result<Json, Problem>) -> Response {
-    let response = match answered {
+    JsonBody(match answered {
         Ok(data) => GraphqlResponse { data: Some(data), errors: None },
         Err(problem) => GraphqlResponse { data: None, errors: Some(vec![problem.into()]) },
-    };
-    (status, JsonBody(response)).into_response()
+    })
 }
 
 /// A query that is being answered.
