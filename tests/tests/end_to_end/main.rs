@@ -9,6 +9,7 @@ mod backup;
 mod command_line;
 mod datapath;
 mod deployment;
+mod documents;
 mod durability;
 mod events;
 mod framing;
