@@ -49,7 +49,7 @@ mod setup;
 pub use client::{Connection, Curl, CurlAnswer, Exchange, Load, Openssl, Outcome, Response, Sample, Tls, TlsClient};
 pub use config::{Config, DEAD_ORIGINS, Host, PROXY_ORIGINS, TLS_ORIGINS, Upstream, Zone};
 pub use datapath::Datapath;
-pub use filter::{CertificateRow, CommandOutcome, Filter, Status};
+pub use filter::{Api, CertificateRow, CommandOutcome, Filter, Status};
 pub use namespace::Namespace;
 pub use network::{
     CLIENT_IPV4, CLIENT_IPV6, EDGE_IPV4, EDGE_IPV6, Network, ORIGIN_IPV4, TLS_ORIGIN_IPV4, TLS_ORIGIN_IPV6,
@@ -74,6 +74,18 @@ macro_rules! on_every_datapath {
                 $crate::lab::run($crate::lab::Datapath::Native, super::$test)
             })+
         }
+        mod socket {
+            $(#[test] fn $test() -> anyhow::Result<()> {
+                $crate::lab::run($crate::lab::Datapath::Socket, super::$test)
+            })+
+        }
+    };
+}
+
+/// Makes one `#[test]` of each function, without XDP: for what does not depend on how packets arrive.
+#[macro_export]
+macro_rules! in_socket_mode {
+    ($($test:ident),+ $(,)?) => {
         mod socket {
             $(#[test] fn $test() -> anyhow::Result<()> {
                 $crate::lab::run($crate::lab::Datapath::Socket, super::$test)

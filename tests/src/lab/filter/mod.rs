@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
+pub use api::Api;
 pub use commands::{CertificateRow, CommandOutcome};
 pub use status::Status;
 

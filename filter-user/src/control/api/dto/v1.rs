@@ -147,6 +147,9 @@ pub struct CreateMtlsRule {
     /// Whether revoked certificates are blocked too; true by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reject_revoked: Option<bool>,
+    /// Where it goes in the order of evaluation; last by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub position: Option<Position>,
 }
 
 /// What is left of something that was deleted.
