@@ -13,6 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::config::{self, Config};
+use crate::control::crl::Crls;
 use crate::control::tokens;
 use crate::control::{AdminServer, Control, Current, Parts, Server, authorities};
 use crate::datapath::{Datapath, WorkerListeners};
@@ -53,6 +54,8 @@ impl App {
         let store: Arc<dyn Store> = Arc::new(store);
         let revocations = RevocationSet::new();
         revocations.load(state.revocation_keys());
+        let crls = Crls::open(&config.store.directory, &state, revocations.clone())
+            .with_context(|| format!("cannot keep CRLs in {}", config.store.directory.display()))?;
         let snapshot = Arc::new(compile(&config, &state, revision.number(), None)?);
 
         let server = Server::bind(&config.control.socket)?;
@@ -75,7 +78,7 @@ impl App {
         })?;
         let publisher = Publisher::new(workers, datapath);
         let current = Current { revision, state, snapshot };
-        let control = Control::new(Parts { config, access, publisher, revocations, store, master_key, current });
+        let control = Control::new(Parts { config, access, publisher, revocations, crls, store, master_key, current });
         Ok(Self { control, server, admin, threads, draining, access_writer })
     }
 
@@ -87,6 +90,7 @@ impl App {
         let Self { control, server, admin, threads, draining, access_writer } = self;
         let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
         let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
+        control.crls().start();
         let housekeeping = tokio::spawn(housekeeping(control.clone()));
         let log = (control.config.log.packets > 0).then(|| control.publisher.datapath().take_log()).flatten();
         if let Some(log) = log {
@@ -141,12 +145,13 @@ fn announce(control: &Control, admin: Option<&AdminServer>) {
     println!("ready: {mode} datapath, {workers} workers, on {}", listen.join(", "));
 }
 
-/// Frees what the revocation set no longer needs.
+/// Frees what the revocation set no longer needs, and says which CRLs are not current.
 async fn housekeeping(control: Arc<Control>) {
     let mut tick = tokio::time::interval(std::time::Duration::from_secs(2));
     loop {
         tick.tick().await;
         control.revocations.reclaim();
+        control.crls().announce();
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
 use bytes::Bytes;
-use http::{Method, Request, header};
+use http::{Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1::handshake;
 use hyper_util::rt::TokioIo;
@@ -68,6 +68,26 @@ impl Client {
         self.request(Method::DELETE, path, None::<&()>).await
     }
 
+    pub(super) async fn put<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> anyhow::Result<T> {
+        self.request(Method::PUT, path, Some(body)).await
+    }
+
+    /// Sends something that is not JSON.
+    pub(super) async fn upload<T: DeserializeOwned>(&self, path: &str, bytes: Vec<u8>) -> anyhow::Result<T> {
+        self.result(Method::POST, path, "application/octet-stream", bytes).await
+    }
+
+    /// Gets something that is not JSON.
+    pub(super) async fn download(&self, path: &str) -> anyhow::Result<Bytes> {
+        let request = Request::get(path).header(header::HOST, "control").body(Full::default())?;
+        let (status, answer) = self.send(request).await?;
+        if status.is_success() {
+            return Ok(answer);
+        }
+        self.read::<serde_json::Value>(&answer)?;
+        bail!("the daemon answered {status}")
+    }
+
     async fn request<T: DeserializeOwned>(
         &self,
         method: Method,
@@ -75,14 +95,29 @@ impl Client {
         body: Option<&impl Serialize>,
     ) -> anyhow::Result<T> {
         let body = body.map(serde_json::to_vec).transpose()?.unwrap_or_default();
+        self.result(method, path, "application/json", body).await
+    }
+
+    async fn result<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        content_type: &str,
+        body: Vec<u8>,
+    ) -> anyhow::Result<T> {
         let request = Request::builder()
             .method(method)
             .uri(path)
             .header(header::HOST, "control")
-            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::CONTENT_TYPE, content_type)
             .body(Full::new(Bytes::from(body)))?;
-        let answer = self.send(request).await?;
-        let answer: Answer = serde_json::from_slice(&answer)
+        let (_, answer) = self.send(request).await?;
+        self.read(&answer)
+    }
+
+    /// The result in an answer of the API, or the reason why there is none.
+    fn read<T: DeserializeOwned>(&self, answer: &[u8]) -> anyhow::Result<T> {
+        let answer: Answer = serde_json::from_slice(answer)
             .with_context(|| format!("{} answers something else than this program's API", self.socket.display()))?;
         if !answer.success {
             let messages: Vec<_> = answer.errors.into_iter().map(|error| error.message).collect();
@@ -91,15 +126,16 @@ impl Client {
         serde_json::from_value(answer.result).context("the daemon's answer is not of the expected form")
     }
 
-    async fn send(&self, request: Request<Full<Bytes>>) -> anyhow::Result<Bytes> {
+    async fn send(&self, request: Request<Full<Bytes>>) -> anyhow::Result<(StatusCode, Bytes)> {
         let stream = UnixStream::connect(&self.socket).await.with_context(|| {
             format!("cannot reach the daemon at {}: is it running, and may you use it?", self.socket.display())
         })?;
         let (mut sender, connection) = handshake(TokioIo::new(stream)).await?;
         let exchange = async {
             let response = sender.send_request(request).await?;
+            let status = response.status();
             let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await;
-            body.map(http_body_util::Collected::to_bytes).map_err(|error| anyhow!("the answer broke off: {error}"))
+            body.map(|body| (status, body.to_bytes())).map_err(|error| anyhow!("the answer broke off: {error}"))
         };
         tokio::select! {
             answer = exchange => answer,

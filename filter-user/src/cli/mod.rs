@@ -1,6 +1,7 @@
 //! The command line. Every command but `run` and `check` is a request to the daemon over its control socket.
 
 mod ca;
+mod ca_crl;
 mod cert;
 mod check;
 mod client;

@@ -7,8 +7,10 @@ mod admin;
 pub mod api;
 mod attempts;
 pub mod authorities;
+pub mod crl;
 mod error;
 mod intent;
+mod published;
 mod self_signed;
 mod server;
 pub mod tokens;
@@ -24,6 +26,8 @@ pub use error::ControlError;
 pub use intent::{Author, Changed, Intent};
 pub use server::{Server, ServerError};
 
+use self::crl::Crls;
+use self::published::Published;
 use crate::config::Config;
 use crate::model::{AuthorityId, CertificateRecord, Change, Record, RecordKey, State, Timestamp, ZoneId};
 use crate::pki::{CertificateRequest, ManagedAuthority, Validity};
@@ -39,6 +43,8 @@ pub struct Control {
     pub(crate) publisher: Publisher,
     pub(crate) revocations: RevocationSet,
     pub(crate) started: Instant,
+    crls: Arc<Crls>,
+    published: Published,
     store: Arc<dyn Store>,
     master_key: MasterKey,
     current: Mutex<Current>,
@@ -54,6 +60,8 @@ pub struct Parts {
     pub publisher: Publisher,
     /// The set that the workers ask.
     pub revocations: RevocationSet,
+    /// The CRLs of uploaded authorities.
+    pub crls: Arc<Crls>,
     /// The store.
     pub store: Arc<dyn Store>,
     /// Opens the private keys in the store.
@@ -75,9 +83,10 @@ pub struct Current {
 impl Control {
     /// Takes over what was loaded and is in force.
     pub fn new(parts: Parts) -> Arc<Self> {
-        let Parts { config, access, publisher, revocations, store, master_key, current } = parts;
+        let Parts { config, access, publisher, revocations, crls, store, master_key, current } = parts;
         let (started, current) = (Instant::now(), Mutex::new(current));
-        Arc::new(Self { config, access, publisher, revocations, started, store, master_key, current })
+        let published = Published::default();
+        Arc::new(Self { config, access, publisher, revocations, started, crls, published, store, master_key, current })
     }
 
     /// The desired state, and the generation that enforces it.
@@ -136,6 +145,10 @@ impl Control {
         let moved = Moved::between(&current.state, &edit.state, &edit.touched);
         *current = Current { revision, state: edit.state.clone(), snapshot: snapshot.clone() };
         let generation = revision.number();
+        if edit.touched.iter().any(|key| matches!(key, RecordKey::Crl(_))) {
+            // Before the workers are asked to acknowledge.
+            self.crls.reconcile(&edit.state).await;
+        }
         self.enforce(&snapshot, &moved).await.map_err(|error| ControlError::Publish { generation, error })?;
         Ok(Changed { value, state: edit.state, generation })
     }

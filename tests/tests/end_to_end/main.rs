@@ -6,6 +6,7 @@
 
 mod authorities;
 mod command_line;
+mod crl;
 mod datapath;
 mod deployment;
 mod framing;

@@ -27,13 +27,23 @@ impl Nginx {
     /// # Errors
     /// If nginx is not installed or does not start.
     pub fn start(namespace: &Namespace, address: SocketAddr, directory: &Path) -> Result<Self> {
+        Self::start_with(namespace, address, directory, &origin(address, &directory.join("nginx")))
+    }
+
+    /// The same with any `server` blocks; one of them must listen on `address`.
+    pub(super) fn start_with(
+        namespace: &Namespace,
+        address: SocketAddr,
+        directory: &Path,
+        servers: &str,
+    ) -> Result<Self> {
         let nginx = programs::find_nginx()?;
         let directory = directory.join("nginx");
         for folder in ["files", "temporary"] {
             fs::create_dir_all(directory.join(folder))?;
         }
         let file = directory.join("nginx.conf");
-        fs::write(&file, configuration(address, &directory))?;
+        fs::write(&file, configuration(&directory, servers))?;
         let mut command = namespace.command(nginx)?;
         command.arg("-p").arg(&directory).arg("-c").arg(&file).arg("-e").arg(directory.join("error.log"));
         if let Some(libraries) = std::env::var_os(LIBRARIES_VARIABLE) {
@@ -63,12 +73,10 @@ impl Nginx {
     }
 }
 
-/// `$http_x` of nginx holds what came as `X`, and with `underscores_in_headers` as `x_`, so it shows a forged header in every
-/// spelling that a CGI behind nginx would be taken in by.
-fn configuration(address: SocketAddr, directory: &Path) -> String {
+fn configuration(directory: &Path, servers: &str) -> String {
     let directory = directory.display();
     format!(
-        r#"
+        r"
 daemon off;
 worker_processes 1;
 user root;
@@ -85,6 +93,18 @@ http {{
     client_max_body_size 0;
     underscores_in_headers on;
     keepalive_requests 100000;
+    {servers}
+}}
+"
+    )
+}
+
+/// `$http_x` of nginx holds what came as `X`, and with `underscores_in_headers` as `x_`, so it shows a forged header in every
+/// spelling that a CGI behind nginx would be taken in by.
+fn origin(address: SocketAddr, directory: &Path) -> String {
+    let directory = directory.display();
+    format!(
+        r#"
     server {{
         listen {address};
         location / {{
@@ -96,7 +116,6 @@ http {{
             dav_methods PUT;
         }}
     }}
-}}
 "#
     )
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{BlockResponse, ErrorInfo, Position};
+use super::{BlockResponse, Crl, ErrorInfo, Position};
 
 /// A zone.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -332,8 +332,14 @@ pub struct Status {
     pub listen: Vec<String>,
     /// The zones.
     pub zones: Vec<Zone>,
-    /// Revoked certificates in the set.
+    /// Certificates that are revoked here.
     pub revoked: usize,
+    /// Certificates that CRLs of uploaded CAs revoke.
+    #[serde(default)]
+    pub listed: usize,
+    /// Those CRLs.
+    #[serde(default)]
+    pub crls: Vec<Crl>,
     /// The workers.
     pub workers: Vec<Worker>,
     /// Requests, and connections that ended before one, by reason; all workers together.

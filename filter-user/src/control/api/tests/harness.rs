@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
 use crate::config::{Admin, AdminTls, Config};
+use crate::control::crl::Crls;
 use crate::control::tokens::{self, Grant, Secret};
 use crate::control::{AdminServer, Author, Control, Current, Parts};
 use crate::datapath::Datapath;
@@ -37,6 +38,8 @@ pub(super) struct Api {
     /// Of a token that may do everything.
     secret: String,
     pub(super) control: Arc<Control>,
+    /// Of the state, and for files of tests.
+    pub(super) directory: tempfile::TempDir,
 }
 
 /// What was answered.
@@ -84,11 +87,14 @@ impl Api {
         let (revision, state) = crate::control::authorities::ensure(&config, &store, &master_key).unwrap();
         let snapshot = Arc::new(compile(&config, &state, revision.number(), None).unwrap());
         let datapath = Datapath::open(&config.edge, 0, &[], &snapshot).unwrap();
+        let revocations = RevocationSet::new();
+        let directory = tempfile::tempdir().unwrap();
         let control = Control::new(Parts {
             config,
             access: AccessLog::off(),
             publisher: Publisher::new(Vec::new(), datapath),
-            revocations: RevocationSet::new(),
+            crls: Crls::open(directory.path(), &state, revocations.clone()).unwrap(),
+            revocations,
             store: Arc::new(store),
             master_key,
             current: Current { revision, state, snapshot },
@@ -97,7 +103,7 @@ impl Api {
         let server = AdminServer::bind(&admin, std::path::Path::new("unused")).unwrap();
         let address = server.url().strip_prefix("http://").unwrap().parse().unwrap();
         tokio::spawn(server.serve(control.clone(), std::future::pending()));
-        Self { address, secret: secret.expose().to_owned(), control }
+        Self { address, secret: secret.expose().to_owned(), control, directory }
     }
 
     /// A secret that may do less.
@@ -143,6 +149,18 @@ impl Api {
 
     pub(super) async fn delete(&self, path: &str) -> Answer {
         self.call(Method::DELETE, path, Value::Null).await
+    }
+
+    /// A call with the token that may do everything, and a body of any type.
+    pub(super) async fn send_as_admin(&self, method: Method, path: &str, media_type: &str, body: Vec<u8>) -> Answer {
+        let bearer = format!("Bearer {}", self.secret);
+        self.send(method, path, &[("authorization", &bearer), ("content-type", media_type)], body).await
+    }
+
+    /// A call with the token that may do everything, and an `Accept` header.
+    pub(super) async fn get_accepting(&self, path: &str, accept: &str) -> Answer {
+        let bearer = format!("Bearer {}", self.secret);
+        self.send(Method::GET, path, &[("authorization", &bearer), ("accept", accept)], Vec::new()).await
     }
 
     /// A call with the token that may do everything; no body for null.

@@ -3,8 +3,10 @@
 mod access;
 mod bad_input;
 mod certificates;
+mod crls;
 mod firewall;
 mod harness;
 mod lists;
 mod own;
+mod published_crl;
 mod rulesets;

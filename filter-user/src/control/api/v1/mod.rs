@@ -1,8 +1,10 @@
 //! `/api/v1`: what is this program's own.
 
 mod audit;
+mod crls;
 mod explain;
 mod mtls_rules;
+mod published_crl;
 mod rules;
 mod status;
 mod store;
@@ -11,13 +13,16 @@ mod zones;
 
 use std::sync::Arc;
 
+use axum::extract::DefaultBodyLimit;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::control::Control;
+use crate::pki::CRL_BYTES;
 
 /// All routes of this API.
 pub(super) fn routes() -> OpenApiRouter<Arc<Control>> {
+    let uploads = OpenApiRouter::new().routes(routes!(crls::upload)).layer(DefaultBodyLimit::max(CRL_BYTES));
     OpenApiRouter::new()
         .routes(routes!(status::show))
         .routes(routes!(audit::list))
@@ -37,4 +42,11 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Control>> {
         .routes(routes!(rules::check))
         .routes(routes!(mtls_rules::create))
         .routes(routes!(explain::explain))
+        .routes(routes!(crls::list))
+        .routes(routes!(crls::show, crls::set, crls::remove))
+        .routes(routes!(crls::refresh))
+        .routes(routes!(published_crl::show))
+        .routes(routes!(published_crl::der))
+        .routes(routes!(published_crl::pem))
+        .merge(uploads)
 }

@@ -9,7 +9,7 @@ use super::super::answer::Answer;
 use super::super::caller::Caller;
 use super::super::dto::{self, Envelope};
 use super::super::error::ApiError;
-use super::zones;
+use super::{crls, zones};
 use crate::control::Control;
 use crate::datapath::Datapath;
 use crate::kernel::Count;
@@ -37,6 +37,8 @@ pub(super) async fn show(State(control): State<Arc<Control>>, caller: Caller) ->
         listen: control.config.edge.listen.iter().map(ToString::to_string).collect(),
         zones: zones::zones(&control, &state, &caller),
         revoked: control.revocations.len(),
+        listed: control.revocations.imported_len(),
+        crls: crls::crls(&control, &state, &caller),
         workers: workers
             .iter()
             .map(|worker| dto::Worker {
