@@ -61,6 +61,15 @@ fn fill_and_evaluate_wirefilter(bencher: Bencher<'_, '_>, position: usize) {
     bencher.bench_local(|| filter.execute(&fill(&scheme, black_box(&request))));
 }
 
+/// Prefixes of one field, of which none is there.
+#[divan::bench(args = [1, 8, 64])]
+fn prefixes(bencher: Bencher<'_, '_>, number: u32) {
+    let source: Vec<_> = (0..number).map(|n| format!("starts_with(http.request.uri.path, \"/v{n}/\")")).collect();
+    let (matcher, request) = (matcher(&source.join(" or ")), Request::new());
+    let facts = Filled::new(&request);
+    bencher.bench(|| matcher.matches(black_box(&facts)));
+}
+
 /// What costs most within the limits: the deepest source, the most needles, a pattern that backtracks elsewhere.
 #[divan::bench(args = ["nesting", "needles", "backtracking", "stars"])]
 fn worst_allowed(bencher: Bencher<'_, '_>, case: &str) {

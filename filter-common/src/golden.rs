@@ -5,10 +5,11 @@ use std::{format, mem::offset_of, string::String, vec::Vec};
 use crate::{
     ABI_VERSION, Reason,
     layout::{
-        Config, ConnectionKey, Counter, GroupValue, HOST_TERMINATE, HostValue, ListenKey, ListenValue, LongName,
-        NAME_MAX, SHORT_NAME_MAX, ShortName,
+        Config, ConnectionKey, Counter, GroupValue, ListenKey, ListenValue, LongName, NAME_MAX, SHORT_NAME_MAX,
+        ShortName,
     },
     maps,
+    splice::{self, Flow, HostCounter, HostValue, Link, Origin, Stash, Target},
 };
 
 macro_rules! layout {
@@ -30,11 +31,44 @@ fn abi() -> String {
         GroupValue { first_socket }
         ShortName { name, length }
         LongName { name, length }
-        HostValue { action }
+        HostValue { action, host, target }
+        Target { flags, v4, v6 }
+        Origin { address, source, port, padding, flags, link }
+        Link { interface, macs, tags, tag_count }
+        Flow {
+            opened_ns, seen_ns, bytes, flags, source, destination, source_port, destination_port, link, ip_sum, tcp_sum,
+            sequence_add, acknowledgement_add, timestamp_add, echo_add, echo_floor, window_shift, acknowledged,
+            fin_acknowledgement, first_sequence, peer_first_sequence, first_timestamp, offered, attempts, host, origin, padding
+        }
+        Stash { sequence, length, sum, window, bytes }
+        HostCounter { opened, closed, from_clients, from_origins }
         Counter { packets, bytes }
-        Config { abi_version, log_sample, syn_cookies, window_scale, segment_size_v4, segment_size_v6 }
+        Config { abi_version, log_sample, syn_cookies, window_scale, segment_size_v4, segment_size_v6, splices, penalties, first_port, ports_per_cpu }
     );
-    lines.push(format!("NAME_MAX {NAME_MAX} SHORT_NAME_MAX {SHORT_NAME_MAX} HOST_TERMINATE {HOST_TERMINATE}"));
+    lines.push(format!("NAME_MAX {NAME_MAX} SHORT_NAME_MAX {SHORT_NAME_MAX}"));
+    for (name, value) in [
+        ("HOST_TERMINATE", splice::HOST_TERMINATE),
+        ("HOST_SPLICE", splice::HOST_SPLICE),
+        ("NO_ORIGIN", splice::NO_ORIGIN.into()),
+        ("TARGET_PROXY_PROTOCOL", splice::TARGET_PROXY_PROTOCOL),
+        ("ORIGIN_REACHABLE", splice::ORIGIN_REACHABLE),
+        ("ORIGIN_WITHOUT_TIMESTAMPS", splice::ORIGIN_WITHOUT_TIMESTAMPS),
+        ("FLOW_FROM_CLIENT", splice::FLOW_FROM_CLIENT as u32),
+        ("FLOW_OPENING", splice::FLOW_OPENING as u32),
+        ("FLOW_TIMESTAMPS", splice::FLOW_TIMESTAMPS as u32),
+        ("FLOW_PEER_FIN", splice::FLOW_PEER_FIN as u32),
+        ("FLOW_PEER_FIN_ACKNOWLEDGED", splice::FLOW_PEER_FIN_ACKNOWLEDGED as u32),
+        ("FLOW_CLOSING", splice::FLOW_CLOSING as u32),
+        ("FLOW_HEADER_PENDING", splice::FLOW_HEADER_PENDING as u32),
+        ("FLOW_STRIP_SELECTIVE", splice::FLOW_STRIP_SELECTIVE as u32),
+        ("FLOW_PROXY_PROTOCOL", splice::FLOW_PROXY_PROTOCOL as u32),
+        ("OFFERED_SCALE_SHIFT", splice::OFFERED_SCALE_SHIFT),
+        ("OFFERED_SCALE_MASK", splice::OFFERED_SCALE_MASK),
+        ("OFFERED_SELECTIVE", splice::OFFERED_SELECTIVE),
+        ("OFFERED_TIMESTAMPS", splice::OFFERED_TIMESTAMPS),
+    ] {
+        lines.push(format!("{name} {value}"));
+    }
     for (name, key, value, entries) in [
         (maps::LISTEN, "ListenKey", "ListenValue", maps::LISTEN_MAX),
         (maps::HOSTS, "ShortName", "HostValue", maps::HOSTS_MAX),
@@ -45,10 +79,24 @@ fn abi() -> String {
         (maps::DENY, "u32 Address", "u32", maps::DENY_MAX),
         (maps::PASSED, "ConnectionKey", "u32", maps::PASSED_MAX),
         (maps::SOCKETS, "u32", "u32", maps::SOCKETS_MAX),
+        (maps::FLOWS, "ConnectionKey", "Flow", maps::FLOWS_MAX),
+        (maps::STASH, "ConnectionKey", "Stash", maps::STASH_MAX),
+        (maps::STASH_SECOND, "ConnectionKey", "Stash", maps::STASH_MAX),
+        (maps::TARGETS, "u32", "Target", maps::HOSTS_MAX),
+        (maps::ORIGINS, "u32", "Origin", maps::ORIGINS_MAX),
+        (maps::HOST_COUNTERS, "u32", "HostCounter", maps::HOSTS_MAX),
+        (maps::PENALTIES, "Address", "u64", maps::PENALTIES_MAX),
     ] {
         lines.push(format!("map {name}: {key} -> {value}, {entries} entries"));
     }
-    for program in [maps::PROGRAM_EDGE, maps::PROGRAM_STEER, maps::PROGRAM_PASS, maps::PROGRAM_ABI] {
+    for program in [
+        maps::PROGRAM_EDGE,
+        maps::PROGRAM_REPLAY,
+        maps::PROGRAM_STEER,
+        maps::PROGRAM_PASS,
+        maps::PROGRAM_LOSSY,
+        maps::PROGRAM_ABI,
+    ] {
         lines.push(format!("program {program}"));
     }
     for reason in Reason::ALL {

@@ -3,6 +3,8 @@
 //! All are `repr(C)` with every byte named, so that what one side writes is what the other compares. Addresses and ports are
 //! integers whose bytes in memory are in network order; an IPv4 address is mapped into IPv6.
 
+use core::net::{IpAddr, Ipv6Addr};
+
 /// Longest name in a server_name extension that is looked up; DNS allows 253.
 pub const NAME_MAX: usize = 255;
 /// Longest name in the table of short names. A key is hashed and compared whole, which takes a third of the time for these;
@@ -11,7 +13,7 @@ pub const SHORT_NAME_MAX: usize = 63;
 
 /// An IP address. Four words, so that it is copied and compared by words; in memory they are its 16 bytes in network order.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Address(pub [u32; 4]);
 
 impl Address {
@@ -41,6 +43,21 @@ impl Address {
         let ([a0, a1, a2, a3], [b0, b1, b2, b3]) = (a.to_ne_bytes(), b.to_ne_bytes());
         let ([c0, c1, c2, c3], [d0, d1, d2, d3]) = (c.to_ne_bytes(), d.to_ne_bytes());
         [a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3, d0, d1, d2, d3]
+    }
+
+    /// The address as the standard library has it; an IPv4 address as one.
+    #[must_use]
+    pub fn ip(self) -> IpAddr {
+        Ipv6Addr::from(self.octets()).to_canonical()
+    }
+}
+
+impl From<IpAddr> for Address {
+    fn from(ip: IpAddr) -> Self {
+        Self::from_octets(match ip {
+            IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
+            IpAddr::V6(v6) => v6.octets(),
+        })
     }
 }
 
@@ -161,21 +178,18 @@ impl HostKey {
         name.get(..usize::from(length)).unwrap_or(name)
     }
 
+    /// The name as it is configured, with the asterisk of a wildcard.
+    #[cfg(feature = "user")]
+    #[must_use]
+    pub fn pattern(&self) -> std::string::String {
+        let name = std::string::String::from_utf8_lossy(self.as_bytes());
+        if name.starts_with('.') { std::format!("*{name}") } else { name.into_owned() }
+    }
+
     fn from_bytes(bytes: &[u8]) -> Option<Self> {
         ShortName::from_bytes(bytes).map(Self::Short).or_else(|| LongName::from_bytes(bytes).map(Self::Long))
     }
 }
-
-/// What the packet plane does for a host.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HostValue {
-    /// [`HOST_TERMINATE`].
-    pub action: u32,
-}
-
-/// A worker terminates the host's connections.
-pub const HOST_TERMINATE: u32 = 0;
 
 /// What was counted under one reason on one CPU.
 #[repr(C)]
@@ -203,6 +217,14 @@ pub struct Config {
     pub segment_size_v4: u32,
     /// The segment size to announce to IPv6 clients.
     pub segment_size_v6: u32,
+    /// 1: some host is spliced, so SYNs are answered though no worker may be listening.
+    pub splices: u32,
+    /// 1: some address was punished, so SYNs are looked up.
+    pub penalties: u32,
+    /// The first port that splices use towards origins, in the machine's order.
+    pub first_port: u32,
+    /// How many ports each CPU takes from there on.
+    pub ports_per_cpu: u32,
 }
 
 const _: () = {
@@ -213,9 +235,8 @@ const _: () = {
     assert!(size_of::<GroupValue>() == 4);
     assert!(size_of::<ShortName>() == 64 && align_of::<ShortName>() == 8);
     assert!(size_of::<LongName>() == 256 && align_of::<LongName>() == 8);
-    assert!(size_of::<HostValue>() == 4);
     assert!(size_of::<Counter>() == 16);
-    assert!(size_of::<Config>() == 24);
+    assert!(size_of::<Config>() == 40);
 };
 
 /// Userspace may hand these to the kernel as bytes.
@@ -228,7 +249,7 @@ mod pod {
             unsafe impl aya::Pod for super::$name {}
         )+};
     }
-    pod!(Address, ListenKey, ListenValue, ConnectionKey, GroupValue, ShortName, LongName, HostValue, Counter, Config);
+    pod!(Address, ListenKey, ListenValue, ConnectionKey, GroupValue, ShortName, LongName, Counter, Config);
 }
 
 #[cfg(test)]

@@ -2,9 +2,9 @@
 
 /// Addresses the filter answers for: [`ListenKey`](crate::layout::ListenKey) → [`ListenValue`](crate::layout::ListenValue).
 pub const LISTEN: &str = "LISTEN";
-/// Configured hosts with short names: [`ShortName`](crate::layout::ShortName) → [`HostValue`](crate::layout::HostValue).
+/// Configured hosts with short names: [`ShortName`](crate::layout::ShortName) → [`HostValue`](crate::splice::HostValue).
 pub const HOSTS: &str = "HOSTS";
-/// Configured hosts with long names: [`LongName`](crate::layout::LongName) → [`HostValue`](crate::layout::HostValue).
+/// Configured hosts with long names: [`LongName`](crate::layout::LongName) → [`HostValue`](crate::splice::HostValue).
 pub const LONG_HOSTS: &str = "LONG_HOSTS";
 /// Per-CPU array of [`Counter`](crate::layout::Counter), indexed by [`Reason`](crate::Reason).
 pub const COUNTERS: &str = "COUNTERS";
@@ -21,13 +21,34 @@ pub const DENY: &str = "DENY";
 /// Connections that live in the kernel: [`ConnectionKey`](crate::layout::ConnectionKey) → 1. A cache: what it forgot is asked
 /// of the kernel.
 pub const PASSED: &str = "PASSED";
+/// Spliced connections, an entry for each direction: [`ConnectionKey`](crate::layout::ConnectionKey), the sender in the place
+/// of the client → [`Flow`](crate::splice::Flow).
+pub const FLOWS: &str = "FLOWS";
+/// First segments of clients whose origin has not answered yet: [`ConnectionKey`](crate::layout::ConnectionKey) →
+/// [`Stash`](crate::splice::Stash).
+pub const STASH: &str = "STASH";
+/// The second segments.
+pub const STASH_SECOND: &str = "STASH_SECOND";
+/// Where hosts are spliced to: the number in a [`HostValue`](crate::splice::HostValue) → [`Target`](crate::splice::Target).
+pub const TARGETS: &str = "TARGETS";
+/// Array of [`Origin`](crate::splice::Origin).
+pub const ORIGINS: &str = "ORIGINS";
+/// What became of flows: the number of a host → [`HostCounter`](crate::splice::HostCounter) of each CPU.
+pub const HOST_COUNTERS: &str = "HOST_COUNTERS";
+/// Addresses whose SYNs are dropped for a while: [`Address`](crate::layout::Address) → the end of that, in the kernel's
+/// monotonic nanoseconds.
+pub const PENALTIES: &str = "PENALTIES";
 
-/// The XDP program of the edge's interface.
+/// The XDP program of the edge's interfaces.
 pub const PROGRAM_EDGE: &str = "mtls_filter";
+/// The traffic-control program of the interfaces towards origins: turns their answers into what clients said to them.
+pub const PROGRAM_REPLAY: &str = "mtls_replay";
 /// The program that chooses the worker.
 pub const PROGRAM_STEER: &str = "mtls_steer";
 /// Passes everything: for the peer of a veth, which delivers what was sent by `XDP_TX` only if it has a program too.
 pub const PROGRAM_PASS: &str = "xdp_pass";
+/// The same, but for one frame in ten.
+pub const PROGRAM_LOSSY: &str = "xdp_lossy";
 /// Returns [`ABI_VERSION`](crate::ABI_VERSION); run once by the loader, never attached.
 pub const PROGRAM_ABI: &str = "mtls_abi";
 
@@ -43,3 +64,11 @@ pub const PASSED_MAX: u32 = 65_536;
 pub const CPUS_MAX: u32 = 256;
 /// Most sockets: one for each CPU and address.
 pub const SOCKETS_MAX: u32 = LISTEN_MAX * CPUS_MAX;
+/// Most entries of [`FLOWS`]: two for each spliced connection.
+pub const FLOWS_MAX: u32 = 131_072;
+/// How many clients' first segments are kept at a time.
+pub const STASH_MAX: u32 = 4096;
+/// Most origins, of all hosts.
+pub const ORIGINS_MAX: u32 = 4096;
+/// Most addresses that are punished at a time; the one that was seen the longest ago goes first.
+pub const PENALTIES_MAX: u32 = 65_536;

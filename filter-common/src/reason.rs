@@ -9,6 +9,8 @@ pub enum Action {
     Drop,
     /// Answered: what leaves by the interface it came from is what the packet was rewritten to.
     Transmit,
+    /// Rewritten, and sent by the interface that its flow leaves by.
+    Redirect,
 }
 
 macro_rules! reasons {
@@ -108,6 +110,36 @@ reasons! {
     ClosedEarly = 22, "closed_early", Transmit;
     /// A SYN from a network that the rules block whatever the request.
     Denied = 23, "denied", Drop;
+    /// A SYN from an address that is punished for what it did before.
+    Punished = 24, "punished", Drop;
+    /// A ClientHello for a spliced host, turned into a SYN to its origin.
+    SpliceOpened = 25, "splice_opened", Redirect;
+    /// The same ClientHello again, as the origin has not answered yet: another SYN.
+    SpliceRetried = 26, "splice_retried", Redirect;
+    /// From a client whose origin has not answered yet: kept, or left for the client to repeat.
+    SpliceHeld = 27, "splice_held", Drop;
+    /// An origin's answer, which the traffic-control program turns into what the client said.
+    SpliceAnswered = 28, "splice_answered", Pass;
+    /// Of a spliced connection, from the client.
+    SpliceFromClient = 29, "splice_from_client", Redirect;
+    /// Of a spliced connection, from the origin.
+    SpliceFromOrigin = 30, "splice_from_origin", Redirect;
+    /// A router's message that a packet of a spliced connection is too big.
+    SpliceTooBig = 31, "splice_too_big", Redirect;
+    /// An origin refused a connection: what the client repeats is a worker's.
+    SpliceRefused = 32, "splice_refused", Drop;
+    /// A spliced host has no origin that can be spliced to, or it does not answer: a worker's.
+    SpliceNoOrigin = 33, "splice_no_origin", Pass;
+    /// No room for another spliced connection, or no port: a worker's.
+    SpliceNoRoom = 34, "splice_no_room", Pass;
+    /// The client can what its origin cannot: a worker's.
+    SpliceUnfit = 35, "splice_unfit", Pass;
+    /// Of a connection that nothing knows of: reset.
+    FlowUnknown = 36, "flow_unknown", Transmit;
+    /// Of a spliced connection, but at the end of its time to live.
+    SpliceExpired = 37, "splice_expired", Drop;
+    /// A host that is not configured, but there were too many resets to unverified addresses in this second: a worker's.
+    ResetLimited = 38, "reset_limited", Pass;
 }
 
 impl From<Reason> for u32 {

@@ -3,15 +3,20 @@
 use aya_ebpf::{
     EbpfContext as _,
     helpers::generated::{
-        bpf_ktime_get_ns, bpf_tcp_gen_syncookie, bpf_tcp_raw_check_syncookie_ipv4, bpf_tcp_raw_check_syncookie_ipv6,
-        bpf_tcp_raw_gen_syncookie_ipv4, bpf_tcp_raw_gen_syncookie_ipv6, bpf_xdp_load_bytes,
+        bpf_ktime_get_coarse_ns, bpf_tcp_gen_syncookie, bpf_tcp_raw_check_syncookie_ipv4,
+        bpf_tcp_raw_check_syncookie_ipv6, bpf_tcp_raw_gen_syncookie_ipv4, bpf_tcp_raw_gen_syncookie_ipv6,
+        bpf_xdp_load_bytes,
     },
     programs::XdpContext,
 };
-use filter_common::{Reason, layout::ListenValue, opaque};
+use filter_common::{
+    Reason,
+    layout::{Config, ListenValue},
+    opaque,
+};
 
 use crate::{
-    maps::{self, Scratch},
+    maps::{self, Scratch, TcpBytes},
     parse::{Segment, TcpHeader},
     sockets::Socket,
 };
@@ -60,8 +65,14 @@ pub(crate) fn is_valid(ctx: &XdpContext, segment: &Segment) -> Result<bool, Reas
 #[inline(always)]
 pub(crate) fn make(segment: &Segment, tcp_size: u32) -> Option<u32> {
     let Scratch { ip, tcp, .. } = maps::scratch()?;
+    generate(segment, ip, tcp, tcp_size)
+}
+
+/// The cookie for a SYN with these headers, the second of `tcp_size` bytes.
+#[inline(always)]
+fn generate(segment: &Segment, ip: &mut [u8; 40], tcp: &mut TcpBytes, tcp_size: u32) -> Option<u32> {
     let (ip, tcp) = (ip.as_mut_ptr(), tcp.as_mut_ptr().cast());
-    // SAFETY: both headers were loaded, the second with `tcp_size` bytes.
+    // SAFETY: the buffers hold the longest headers; `tcp_size` is at most 60.
     let made = unsafe {
         if segment.is_v4() {
             bpf_tcp_raw_gen_syncookie_ipv4(ip.cast(), tcp, tcp_size)
@@ -73,6 +84,44 @@ pub(crate) fn make(segment: &Segment, tcp_size: u32) -> Option<u32> {
     if made < 0 { None } else { Some(made as u32) }
 }
 
+/// Segment sizes that a cookie can hold (`msstab` of the kernel), those that most clients have first.
+const SIZES_V4: [u16; 4] = [1460, 1440, 1300, 536];
+const SIZES_V6: [u16; 4] = [1440, 1420, 8940, 1220];
+
+/// The segment size that a cookie holds, for the first segment with data, whose headers were loaded; not more than what we
+/// announce. The kernel checks cookies without saying what is in them, so one is made for each size until it is the same. The
+/// least size if none is: the minute has changed meanwhile, which is in cookies as well.
+#[inline(always)]
+pub(crate) fn segment_size(segment: &Segment, config: &Config) -> u32 {
+    let (sizes, ours) =
+        if segment.is_v4() { (SIZES_V4, config.segment_size_v4) } else { (SIZES_V6, config.segment_size_v6) };
+    let cookie = u32::from_be(segment.acknowledgement).wrapping_sub(1);
+    let [first, second, third, least] = sizes;
+    let size = if holds(segment, cookie, first) {
+        first
+    } else if holds(segment, cookie, second) {
+        second
+    } else if holds(segment, cookie, third) {
+        third
+    } else {
+        least
+    };
+    if u32::from(size) < ours { size.into() } else { ours }
+}
+
+/// Whether the cookie is the one for a SYN with this segment size.
+#[inline(always)]
+fn holds(segment: &Segment, cookie: u32, size: u16) -> bool {
+    let Some(Scratch { ip, tcp, tcp_before: syn, .. }) = maps::scratch() else { return false };
+    let sequence = u32::from_be(segment.sequence).wrapping_sub(1).to_be();
+    // The header of that SYN: the same ports, six words, one option.
+    maps::set_tcp_word(syn, 0, maps::tcp_word(tcp, 0));
+    maps::set_tcp_word(syn, 4, sequence);
+    maps::set_tcp_word(syn, 12, u32::from_ne_bytes([0x60, TcpHeader::SYN, 0, 0]));
+    maps::set_tcp_word(syn, 20, (0x0204_0000 | u32::from(size)).to_be());
+    generate(segment, ip, syn, 24) == Some(cookie)
+}
+
 /// Tells the listeners, now and then, that SYN cookies are in use.
 ///
 /// The kernel takes a cookie only if its listener has sent one lately, and it does not know of ours. The older helper, which
@@ -81,7 +130,7 @@ pub(crate) fn make(segment: &Segment, tcp_size: u32) -> Option<u32> {
 #[inline(always)]
 pub(crate) fn tell_listeners(ctx: &XdpContext, segment: &Segment, tcp_size: u32, listen: *mut ListenValue) -> bool {
     // SAFETY: the helper takes nothing and touches nothing.
-    let now = unsafe { bpf_ktime_get_ns() };
+    let now = unsafe { bpf_ktime_get_coarse_ns() };
     // SAFETY: an entry of the map of listen addresses, which live as long as the program. CPUs may race to write it, which
     // tells the listeners twice.
     let told_at = unsafe { (&raw const (*listen).told_at_ns).read_volatile() };

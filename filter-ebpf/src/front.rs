@@ -7,7 +7,7 @@
 //! | data with a valid cookie | the verdict on its ClientHello; if it is passed, the kernel makes the socket from the cookie |
 //! | FIN with a valid cookie | RST |
 //! | of a connection that the kernel has | passed |
-//! | anything else | dropped |
+//! | anything else | dropped; reset if it goes on for a while |
 
 use aya_ebpf::programs::XdpContext;
 use filter_common::{
@@ -16,7 +16,7 @@ use filter_common::{
 };
 
 use crate::{
-    cookie, maps,
+    cookie, maps, orphan,
     parse::{Segment, TcpHeader},
     reset, sockets, syn, verdict,
 };
@@ -54,7 +54,7 @@ pub(crate) fn decide(
         remember(segment);
         return Ok(Reason::Established);
     }
-    Ok(Reason::CookieInvalid)
+    orphan::decide(ctx, segment)
 }
 
 /// Decides about a segment with a valid cookie: its sender has our SYN-ACK, and nothing else knows of it yet.
@@ -67,7 +67,7 @@ fn greeted(ctx: &XdpContext, segment: &Segment) -> Result<Reason, Reason> {
         reset::answer(ctx, segment)?;
         return Ok(Reason::ClosedEarly);
     }
-    let reason = verdict::data(ctx, segment)?;
+    let reason = verdict::data(ctx, segment, true)?;
     if reason.action() == Action::Pass {
         remember(maps::segment()?);
     }

@@ -32,10 +32,10 @@ pub(crate) fn find(ctx: &XdpContext, segment: &Segment) -> Result<Hello, Reason>
     let present = (opaque(present.wrapping_sub(1)) & (HELLO_MAX as u32 - 1)) + 1;
     let scratch = maps::scratch().ok_or(Reason::Internal)?;
     // SAFETY: `ctx` is the program's own context, and the buffer holds HELLO_MAX bytes, which `present` does not exceed.
-    if unsafe { bpf_xdp_load_bytes(ctx.as_ptr().cast(), at, scratch.bytes.as_mut_ptr().cast(), present) } != 0 {
+    if unsafe { bpf_xdp_load_bytes(ctx.as_ptr().cast(), at, scratch.stash.bytes.as_mut_ptr().cast(), present) } != 0 {
         return Err(Reason::Internal);
     }
-    scratch.walk.begin(&scratch.bytes, present);
+    scratch.walk.begin(&scratch.stash.bytes, present);
     // A plain loop of 65 rounds would be verified round by round; a callback is verified once.
     // SAFETY: the callback has the signature that the helper expects, and takes no context.
     unsafe { bpf_loop(STEPS_MAX, step as *mut c_void, core::ptr::null_mut(), 0) };
@@ -44,7 +44,7 @@ pub(crate) fn find(ctx: &XdpContext, segment: &Segment) -> Result<Hello, Reason>
 
 /// One extension. Returns 1 to end the loop.
 unsafe extern "C" fn step(_index: u32, _context: *mut c_void) -> i64 {
-    match maps::scratch().map(|scratch| scratch.walk.step(&scratch.bytes)) {
+    match maps::scratch().map(|scratch| scratch.walk.step(&scratch.stash.bytes)) {
         Some(true) => 0,
         Some(false) | None => 1,
     }

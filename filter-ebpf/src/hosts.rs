@@ -10,8 +10,9 @@ use aya_ebpf::{
 use filter_common::{
     Reason,
     hello::last_byte_is_unusual,
-    layout::{HOST_TERMINATE, HostValue, LongName, Name, SHORT_NAME_MAX, ShortName},
+    layout::{LongName, Name, SHORT_NAME_MAX, ShortName},
     opaque,
+    splice::{HOST_SPLICE, HOST_TERMINATE, HostValue},
 };
 
 use crate::maps::{self, KeyWords, Scratch};
@@ -20,6 +21,8 @@ use crate::maps::{self, KeyWords, Scratch};
 pub(crate) enum Found {
     /// A worker terminates this host's connections.
     Terminate,
+    /// This host's connections are spliced.
+    Splice(*const HostValue),
     /// Not in the table, but userspace may read the name otherwise.
     Unusual,
     /// Not in the table.
@@ -60,6 +63,7 @@ fn lookup(ctx: &XdpContext, at: u32, length: u32) -> Result<Option<Found>, Reaso
     };
     Ok(value.map(|value| match value.action {
         HOST_TERMINATE => Found::Terminate,
+        HOST_SPLICE => Found::Splice(value),
         // An action of a later version: the worker knows.
         _ => Found::Unusual,
     }))
@@ -89,8 +93,15 @@ fn load<const MAX: usize>(ctx: &XdpContext, at: u32, length: u32) -> Result<&'st
         return Err(Reason::Internal);
     }
     scratch.first_dot = length;
-    // SAFETY: the callback has the signature that the helper expects, and takes no context.
-    unsafe { bpf_loop(length.div_ceil(8), lower as *mut c_void, core::ptr::null_mut(), 0) };
+    if MAX == SHORT_NAME_MAX {
+        // Nearly every name: to go through the few words costs less than to call back for those that are used.
+        for index in 0..size / 8 {
+            lower_word(scratch, index);
+        }
+    } else {
+        // SAFETY: the callback has the signature that the helper expects, and takes no context.
+        unsafe { bpf_loop(length.div_ceil(8), lower as *mut c_void, core::ptr::null_mut(), 0) };
+    }
     let name: *mut Name<MAX> = maps::scratch().ok_or(Reason::Internal)?.key.as_mut_ptr().cast();
     // SAFETY: the work area has room for the longest name, is aligned for it, and any bytes are one.
     let name = unsafe { &mut *name };
@@ -101,15 +112,20 @@ fn load<const MAX: usize>(ctx: &XdpContext, at: u32, length: u32) -> Result<&'st
 /// Eight bytes of the key to lower case. Returns 1 to end the loop.
 unsafe extern "C" fn lower(index: u32, _context: *mut c_void) -> i64 {
     let Some(scratch) = maps::scratch() else { return 1 };
-    let index = opaque(index) as usize & (KEY_WORDS - 1);
-    #[expect(clippy::indexing_slicing, reason = "the mask is one less than the length")]
+    lower_word(scratch, opaque(index) as usize & (KEY_WORDS - 1));
+    0
+}
+
+/// A word of the key, below the number of those that there are, to lower case.
+#[inline(always)]
+fn lower_word(scratch: &mut Scratch, index: usize) {
+    #[expect(clippy::indexing_slicing, reason = "the caller's promise")]
     let place = &mut scratch.key[index];
     let word = *place;
     if scratch.first_dot > index as u32 * 8 + first_dot(word) {
         scratch.first_dot = index as u32 * 8 + first_dot(word);
     }
     *place = lower_case(word);
-    0
 }
 
 const KEY_WORDS: usize = size_of::<KeyWords>() / 8;

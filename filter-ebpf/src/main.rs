@@ -8,16 +8,23 @@
 //! | [`hello`] | the ClientHello of a segment |
 //! | [`hosts`] | looking a server name up |
 //! | [`verdict`] | the decision: which reason a packet gets |
-//! | [`deny`] | networks that the rules block whatever the request |
+//! | [`deny`] | networks that the rules block whatever the request, and addresses that are punished |
 //! | [`front`] | the SYN-cookie front: what a segment is to a connection that nothing knows of yet |
 //! | [`cookie`], [`syn`], [`sockets`] | SYN cookies, the SYN-ACK that carries them, the kernel's sockets |
-//! | [`answer`], [`reset`] | rewriting a packet into its answer, the RST that refuses |
+//! | [`answer`], [`reset`], [`sum`] | rewriting a packet into its answer, the RST that refuses, checksums |
+//! | [`orphan`] | segments that belong to nothing |
+//! | [`opening`], [`claim`] | the beginning of a spliced connection, its port and entries |
+//! | [`replay`], [`proxy`] | the origin's answer turned into what the client said |
+//! | [`flow`], [`options`], [`link`] | its packets: translation, options, the way out |
+//! | [`too_big`] | routers' messages about its packets |
+//! | [`closing`], [`flags`] | its end, and what both directions write |
 //! | [`counters`], [`log`] | what is kept of a packet |
 //! | [`steer`] | the worker of a connection |
 //!
 //! Userspace is the authority: this program passes whatever it is not sure about, and refuses only what a worker would refuse.
 #![no_std]
 #![no_main]
+#![feature(asm_experimental_arch)]
 #![expect(
     missing_docs,
     unreachable_pub,
@@ -25,26 +32,39 @@
 )]
 
 mod answer;
+mod claim;
+mod closing;
 mod cookie;
 mod counters;
 mod deny;
+mod flags;
+mod flow;
 mod front;
 mod hello;
 mod hosts;
+mod link;
 mod log;
 mod maps;
+mod opening;
+mod options;
+mod orphan;
 mod packet;
 mod parse;
+mod proxy;
+mod replay;
 mod reset;
 mod sockets;
 mod steer;
+mod sum;
 mod syn;
+mod too_big;
 mod verdict;
 
 use aya_ebpf::{
-    bindings::{sk_action, xdp_action},
-    macros::{sk_reuseport, xdp},
-    programs::{SkReuseportContext, XdpContext},
+    bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC, sk_action, xdp_action},
+    helpers::generated::bpf_get_prandom_u32,
+    macros::{classifier, sk_reuseport, xdp},
+    programs::{SkReuseportContext, TcContext, XdpContext},
 };
 use filter_common::{ABI_VERSION, Action};
 
@@ -60,6 +80,16 @@ pub fn mtls_filter(ctx: XdpContext) -> u32 {
         Action::Pass => xdp_action::XDP_PASS,
         Action::Drop => xdp_action::XDP_DROP,
         Action::Transmit => xdp_action::XDP_TX,
+        Action::Redirect => xdp_action::XDP_REDIRECT,
+    }
+}
+
+/// Turns an origin's answer into what its client said. Everything else goes on to the kernel.
+#[classifier]
+pub fn mtls_replay(ctx: TcContext) -> i32 {
+    match replay::answer(&ctx) {
+        Some(()) => TC_ACT_SHOT,
+        None => TC_ACT_UNSPEC,
     }
 }
 
@@ -75,6 +105,14 @@ pub fn mtls_steer(ctx: SkReuseportContext) -> u32 {
 #[xdp]
 pub fn xdp_pass(_ctx: XdpContext) -> u32 {
     xdp_action::XDP_PASS
+}
+
+/// Passes nine frames of ten: a bad link, for the lab.
+#[xdp]
+pub fn xdp_lossy(_ctx: XdpContext) -> u32 {
+    // SAFETY: the helper takes nothing and touches nothing.
+    let random = unsafe { bpf_get_prandom_u32() };
+    if random % 10 == 0 { xdp_action::XDP_DROP } else { xdp_action::XDP_PASS }
 }
 
 /// Says which ABI this object was built with; the loader runs it once and never attaches it.

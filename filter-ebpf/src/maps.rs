@@ -3,17 +3,19 @@
 use aya_ebpf::{
     bindings::BPF_F_NO_PREALLOC,
     macros::map,
-    maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, ReusePortSockArray},
+    maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, PerCpuHashMap, ReusePortSockArray},
 };
 use filter_common::{
     REASONS, Reason, hello,
-    layout::{
-        Address, Config, ConnectionKey, Counter, GroupValue, HostValue, ListenKey, ListenValue, LongName, ShortName,
+    layout::{Address, Config, ConnectionKey, Counter, GroupValue, ListenKey, ListenValue, LongName, ShortName},
+    maps::{
+        DENY_MAX, FLOWS_MAX, HOSTS_MAX, LISTEN_MAX, ORIGINS_MAX, PASSED_MAX, PENALTIES_MAX, SOCKETS_MAX, STASH_MAX,
     },
-    maps::{DENY_MAX, HOSTS_MAX, LISTEN_MAX, PASSED_MAX, SOCKETS_MAX},
+    opaque,
+    splice::{Flow, HostCounter, HostValue, Origin, Stash, Target},
 };
 
-use crate::{parse::Segment, syn::Offer};
+use crate::{options, parse::Segment, syn::Offer, too_big};
 
 #[map]
 pub(crate) static LISTEN: HashMap<ListenKey, ListenValue> = HashMap::with_max_entries(LISTEN_MAX, 0);
@@ -44,11 +46,74 @@ pub(crate) static DENY: LpmTrie<Address, u32> = LpmTrie::with_max_entries(DENY_M
 #[map]
 pub(crate) static PASSED: LruHashMap<ConnectionKey, u32> = LruHashMap::with_max_entries(PASSED_MAX, 0);
 
+// Not preallocated: a host with few splices should not pay for a hundred thousand.
+#[map]
+pub(crate) static FLOWS: HashMap<ConnectionKey, Flow> = HashMap::with_max_entries(FLOWS_MAX, BPF_F_NO_PREALLOC);
+
+#[map]
+pub(crate) static STASH: LruHashMap<ConnectionKey, Stash> = LruHashMap::with_max_entries(STASH_MAX, 0);
+
+#[map]
+pub(crate) static STASH_SECOND: LruHashMap<ConnectionKey, Stash> = LruHashMap::with_max_entries(STASH_MAX, 0);
+
+#[map]
+pub(crate) static TARGETS: HashMap<u32, Target> = HashMap::with_max_entries(HOSTS_MAX, BPF_F_NO_PREALLOC);
+
+#[map]
+pub(crate) static ORIGINS: Array<Origin> = Array::with_max_entries(ORIGINS_MAX, 0);
+
+#[map]
+pub(crate) static HOST_COUNTERS: PerCpuHashMap<u32, HostCounter> =
+    PerCpuHashMap::with_max_entries(HOSTS_MAX, BPF_F_NO_PREALLOC);
+
+#[map]
+pub(crate) static PENALTIES: LruHashMap<Address, u64> = LruHashMap::with_max_entries(PENALTIES_MAX, 0);
+
+// Private to the programs, so not part of the ABI: when a segment came that belongs to nothing.
+#[map]
+pub(crate) static ORPHANS: LruHashMap<ConnectionKey, u64> = LruHashMap::with_max_entries(ORPHANS_MAX, 0);
+
+const ORPHANS_MAX: u32 = 16_384;
+
 /// Room for the longest key of a host. Keys are put together eight bytes at a time.
 pub(crate) type KeyWords = [u64; size_of::<LongName>() / 8];
 
 /// Room for a TCP header: as much as a masked length can be.
 pub(crate) type TcpBytes = [u8; 80];
+
+/// Most options of a TCP header: each has at least one byte.
+pub(crate) const OPTIONS_MAX: u32 = 40;
+
+/// A byte of a TCP header; any byte of it if there are not so many.
+#[inline(always)]
+pub(crate) fn tcp_byte(tcp: &TcpBytes, at: u32) -> u8 {
+    #[expect(clippy::indexing_slicing, reason = "the mask is less than the length")]
+    tcp[opaque(at) as usize & 63]
+}
+
+/// Replaces a byte of a TCP header.
+#[inline(always)]
+pub(crate) fn set_tcp_byte(tcp: &mut TcpBytes, at: u32, byte: u8) {
+    #[expect(clippy::indexing_slicing, reason = "the mask is less than the length")]
+    let place = &mut tcp[opaque(at) as usize & 63];
+    *place = byte;
+}
+
+/// Four bytes of a TCP header as they are in memory.
+#[inline(always)]
+pub(crate) fn tcp_word(tcp: &TcpBytes, at: u32) -> u32 {
+    let place = tcp.as_ptr().wrapping_add(opaque(at) as usize & 63);
+    // SAFETY: the mask leaves room for a word.
+    unsafe { place.cast::<u32>().read_unaligned() }
+}
+
+/// Replaces four bytes of a TCP header.
+#[inline(always)]
+pub(crate) fn set_tcp_word(tcp: &mut TcpBytes, at: u32, word: u32) {
+    let place = tcp.as_mut_ptr().wrapping_add(opaque(at) as usize & 63);
+    // SAFETY: the mask leaves room for a word.
+    unsafe { place.cast::<u32>().write_unaligned(word) };
+}
 
 /// Work area of the program that runs on a CPU: what does not fit on a stack of 512 bytes.
 #[repr(C)]
@@ -61,12 +126,32 @@ pub(crate) struct Scratch {
     pub(crate) ip: [u8; 40],
     /// Its TCP header with options, which has 60 bytes at most.
     pub(crate) tcp: TcpBytes,
+    /// The same before it was changed.
+    pub(crate) tcp_before: TcpBytes,
+    /// The walk over its options.
+    pub(crate) options: options::Walk,
     /// Its addresses and ports as the kernel wants them for a look-up of its socket.
     pub(crate) tuple: [u32; 9],
     /// What it offers, if it is a SYN.
     pub(crate) offer: Offer,
-    /// The beginning of a segment's payload.
-    pub(crate) bytes: hello::Bytes,
+    /// The beginning of a segment's payload, as it is kept for an origin that has not answered yet.
+    pub(crate) stash: Stash,
+    /// A connection that is being made: from the client.
+    pub(crate) flow: Flow,
+    /// From the origin.
+    pub(crate) back: Flow,
+    /// Its key.
+    pub(crate) origin_key: ConnectionKey,
+    /// A router's message.
+    pub(crate) message: too_big::Message,
+    /// What a counter begins with: zeros, as all of this does.
+    pub(crate) no_counter: HostCounter,
+    /// Where the search for a port goes on, on this CPU.
+    pub(crate) port_cursor: u32,
+    /// How many resets may still be sent to addresses that nobody has verified.
+    pub(crate) resets_left: u32,
+    /// When there were more.
+    pub(crate) resets_counted_ns: u64,
     /// The parser's state between two extensions.
     pub(crate) walk: hello::Walk,
     /// The name that is looked up.

@@ -11,7 +11,18 @@ use filter_common::opaque_address;
 /// # Safety
 ///
 /// No padding, no invalid bit patterns.
-pub(crate) unsafe trait Wire: Copy {}
+pub(crate) unsafe trait Wire: Copy {
+    /// Writes the value to a place that it has room at.
+    ///
+    /// # Safety
+    ///
+    /// The place may be written to, as far as the value's size.
+    #[inline(always)]
+    unsafe fn write_to(self, place: *mut Self) {
+        // SAFETY: the caller's promise.
+        unsafe { place.write_unaligned(self) };
+    }
+}
 
 // SAFETY: integers.
 unsafe impl Wire for u8 {}
@@ -20,7 +31,17 @@ unsafe impl Wire for u16 {}
 // SAFETY: integers, without anything between them.
 unsafe impl<const N: usize> Wire for [u16; N] {}
 // SAFETY: integers, without anything between them.
-unsafe impl<const N: usize> Wire for [u32; N] {}
+unsafe impl<const N: usize> Wire for [u32; N] {
+    /// One by one: LLVM would call memmove for all of them.
+    #[inline(always)]
+    unsafe fn write_to(self, place: *mut Self) {
+        let words: *mut u32 = place.cast();
+        for (index, word) in self.into_iter().enumerate() {
+            // SAFETY: the caller's promise.
+            unsafe { words.add(index).write_unaligned(word) };
+        }
+    }
+}
 
 /// The memory of the packet a program runs on.
 #[derive(Clone, Copy)]
@@ -34,6 +55,19 @@ impl Packet {
     #[inline(always)]
     pub(crate) fn new(ctx: &XdpContext) -> Self {
         Self { start: ctx.data(), end: ctx.data_end() }
+    }
+
+    /// The same for a function that does nothing with its context but this, and is not inlined: LLVM would pass it the two ends
+    /// of the packet instead, as halves of registers, which the verifier does not take for pointers.
+    #[inline(always)]
+    pub(crate) fn of_argument(ctx: &XdpContext) -> Self {
+        Self::new(&XdpContext::new(opaque_address(ctx.ctx as usize) as *mut _))
+    }
+
+    /// The packet between these addresses, which must be those that the kernel names.
+    #[inline(always)]
+    pub(crate) fn between(start: usize, end: usize) -> Self {
+        Self { start, end }
     }
 
     /// Bytes from the Ethernet header on.
@@ -55,7 +89,7 @@ impl Packet {
     pub(crate) fn write<T: Wire>(&self, offset: u32, value: T) -> Option<()> {
         let place = self.place::<T>(offset)?;
         // SAFETY: as for reading; packet memory is this program's alone while it runs.
-        unsafe { place.write_unaligned(value) };
+        unsafe { value.write_to(place) };
         Some(())
     }
 

@@ -29,10 +29,12 @@ pub(crate) struct IpProtocol(u8);
 
 impl IpProtocol {
     const HOP_BY_HOP: Self = Self(0);
+    pub(crate) const ICMP: Self = Self(1);
     pub(crate) const TCP: Self = Self(6);
     pub(crate) const UDP: Self = Self(17);
     const ROUTING: Self = Self(43);
     const FRAGMENT: Self = Self(44);
+    pub(crate) const ICMP_V6: Self = Self(58);
     const DESTINATION_OPTIONS: Self = Self(60);
     const MOBILITY: Self = Self(135);
     const HIP: Self = Self(139);
@@ -114,6 +116,7 @@ impl TcpHeader {
     pub(crate) const FIN: u8 = 0x01;
     pub(crate) const SYN: u8 = 0x02;
     pub(crate) const RST: u8 = 0x04;
+    pub(crate) const PSH: u8 = 0x08;
     pub(crate) const ACK: u8 = 0x10;
     /// Bytes of a header without options.
     pub(crate) const SIZE: u32 = 20;
@@ -285,6 +288,10 @@ fn ipv6(packet: &Packet, ip_at: u32) -> Result<Datagram, Reason> {
     if header.version >> 4 != 6 || end > packet.length() {
         return Err(Reason::Malformed);
     }
+    // On no wire (RFC 4038, 4.2), and it must not be taken for the IPv4 packet that it is not.
+    if is_mapped(header.source) || is_mapped(header.destination) {
+        return Err(Reason::Malformed);
+    }
     let (protocol, transport_at) = extension_headers(packet, IpProtocol(header.next_header), ip_at + 40)?;
     Ok(Datagram {
         is_v4: false,
@@ -295,6 +302,12 @@ fn ipv6(packet: &Packet, ip_at: u32) -> Result<Datagram, Reason> {
         source: header.source,
         destination: header.destination,
     })
+}
+
+/// Whether this is an IPv4 address, as IPv6 writes them.
+#[inline(always)]
+fn is_mapped(Address([a, b, c, d]): Address) -> bool {
+    Address([a, b, c, d]) == Address::from_v4(d)
 }
 
 /// Follows extension headers to the transport header.

@@ -3,6 +3,7 @@
 //! Order: whatever can fail without being seen from outside comes first (store, authorities, rules), then the sockets, then the XDP
 //! program, which finds its listeners there, then the workers.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -10,18 +11,22 @@ use nix::sched::sched_getaffinity;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::Pid;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
 
-use crate::config::{self, Config};
+use crate::config::{self, Config, Penalty};
 use crate::control::crl::Crls;
 use crate::control::tokens;
 use crate::control::{AdminServer, Control, Current, Parts, Server, authorities};
 use crate::datapath::{Datapath, WorkerListeners};
 use crate::kernel::KernelLog;
+use crate::origins::{self, Origins};
+use crate::penalty::{self, Offences};
 use crate::revocation::RevocationSet;
 use crate::snapshot::{Publisher, compile};
 use crate::store::{MasterKey, RedbStore, Store};
-use crate::telemetry::{AccessLog, AccessLogWriter};
+use crate::telemetry::{AccessLog, Events, Recorder, Writer};
 use crate::worker::{Spawn, Worker, WorkerThread, bind_listener};
 
 /// A daemon that serves traffic.
@@ -31,7 +36,10 @@ pub struct App {
     admin: Option<AdminServer>,
     threads: Vec<WorkerThread>,
     draining: watch::Sender<bool>,
-    access_writer: Option<AccessLogWriter>,
+    /// The threads that write.
+    writers: Vec<Writer>,
+    /// What the workers report of blocked addresses, if anybody is to be punished.
+    offences: Option<mpsc::Receiver<IpAddr>>,
 }
 
 impl App {
@@ -58,14 +66,23 @@ impl App {
             .with_context(|| format!("cannot keep CRLs in {}", config.store.directory.display()))?;
         let snapshot = Arc::new(compile(&config, &state, revision.number(), None)?);
 
+        warn_of_shared_origins(&config);
+        let origins = Origins::of(&config);
         let server = Server::bind(&config.control.socket)?;
         let admin = config.control.admin.as_ref();
         let admin = admin.map(|admin| AdminServer::bind(admin, &config.store.directory)).transpose()?;
-        let (access, access_writer) = access_log(&config.log.access)?;
+        let (access, recorder, events, writers) = records(&config)?;
         let listeners = bind_listeners(&config.edge)?;
         let (draining, drain) = watch::channel(false);
         // Before the workers take the listeners, and after the listeners exist: nobody is turned away in between.
-        let datapath = Datapath::open(&config.edge, config.log.packets, &listeners, &snapshot)?;
+        let datapath = Datapath::open(&config.edge, config.log.packets, &listeners, &snapshot, origins.clone())?;
+        let (offences, reported) = match &config.edge.penalty {
+            Some(_) if datapath.has_xdp() => {
+                let (offences, reported) = Offences::queue();
+                (offences, Some(reported))
+            }
+            Some(_) | None => (Offences::default(), None),
+        };
         let (workers, threads) = spawn_workers(listeners, |index, (cpu, listeners)| Spawn {
             index,
             cpu,
@@ -73,13 +90,27 @@ impl App {
             snapshot: snapshot.clone(),
             revocations: revocations.reader(),
             geo: config.geo.clone(),
-            access: access.clone(),
+            origins: origins.clone(),
+            relay_idle_timeout: config.passthrough.idle_timeout,
+            offences: offences.clone(),
+            recorder: recorder.clone(),
             draining: drain.clone(),
         })?;
         let publisher = Publisher::new(workers, datapath);
         let current = Current { revision, state, snapshot };
-        let control = Control::new(Parts { config, access, publisher, revocations, crls, store, master_key, current });
-        Ok(Self { control, server, admin, threads, draining, access_writer })
+        let control = Control::new(Parts {
+            config,
+            origins,
+            access,
+            events,
+            publisher,
+            revocations,
+            crls,
+            store,
+            master_key,
+            current,
+        });
+        Ok(Self { control, server, admin, threads, draining, writers, offences: reported })
     }
 
     /// Serves until SIGTERM or SIGINT, then lets open connections end.
@@ -87,14 +118,24 @@ impl App {
     /// # Errors
     /// When the control socket fails.
     pub async fn run(self) -> anyhow::Result<()> {
-        let Self { control, server, admin, threads, draining, access_writer } = self;
+        let Self { control, server, admin, threads, draining, writers, offences } = self;
         let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
         let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
         control.crls().start();
-        let housekeeping = tokio::spawn(housekeeping(control.clone()));
+        let mut background = JoinSet::new();
+        background.spawn(housekeeping(control.clone()));
+        background.spawn(sweep(control.clone()));
+        if let (Some(penalty), Some(offences)) = (control.config.edge.penalty.clone(), offences) {
+            background.spawn(punish(control.clone(), penalty, offences));
+        }
+        if let Some(check) = control.config.passthrough.check {
+            let changed = Arc::new(Notify::new());
+            background.spawn(origins::check(control.origins.clone(), check, changed.clone()));
+            background.spawn(follow_origins(control.clone(), changed));
+        }
         let log = (control.config.log.packets > 0).then(|| control.publisher.datapath().take_log()).flatten();
         if let Some(log) = log {
-            tokio::spawn(packet_log(log));
+            background.spawn(packet_log(log));
         }
         let (stop, stopped) = watch::channel(false);
         announce(&control, admin.as_ref());
@@ -106,6 +147,7 @@ impl App {
         }
         tracing::info!("stopping: open connections may end");
         draining.send_replace(true);
+        control.events.end();
         stop.send_replace(true);
         serving.await.context("the control socket's task ended badly")?.context("the control socket failed")?;
         if let Some(administering) = administering {
@@ -114,16 +156,14 @@ impl App {
                 .context("the admin listener's task ended badly")?
                 .context("the admin listener failed")?;
         }
-        housekeeping.abort();
+        background.shutdown().await;
         for thread in threads {
             if let Err(error) = thread.join() {
                 tracing::error!(%error, "a worker did not end in good order");
             }
         }
         drop(control);
-        if let Some(writer) = access_writer {
-            writer.join();
-        }
+        writers.into_iter().for_each(Writer::join);
         Ok(())
     }
 }
@@ -155,6 +195,55 @@ async fn housekeeping(control: Arc<Control>) {
     }
 }
 
+/// Ends spliced connections on which nothing moves.
+async fn sweep(control: Arc<Control>) {
+    let idle = control.config.passthrough.idle_timeout;
+    let mut tick = tokio::time::interval(std::time::Duration::from_secs(1));
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        let control = control.clone();
+        // With a hundred thousand connections the kernel takes a while to list them.
+        let swept = tokio::task::spawn_blocking(move || control.publisher.datapath().sweep(idle)).await;
+        if let Ok(Err(error)) = swept {
+            tracing::error!(%error, "idle spliced connections cannot be ended");
+        }
+    }
+}
+
+/// Drops those who were blocked too often.
+async fn punish(control: Arc<Control>, penalty: Penalty, offences: mpsc::Receiver<IpAddr>) {
+    penalty::judge(penalty, offences, |address, duration| {
+        match control.publisher.datapath().punish(address, duration) {
+            Ok(()) => tracing::info!(%address, ?duration, "an address was blocked too often and is dropped"),
+            Err(error) => tracing::error!(%address, %error, "an address cannot be dropped"),
+        }
+    })
+    .await;
+}
+
+/// Keeps the fast path to the origins that answer.
+async fn follow_origins(control: Arc<Control>, changed: Arc<Notify>) {
+    loop {
+        changed.notified().await;
+        if let Err(error) = control.reroute().await {
+            tracing::error!(%error, "the fast path does not know which origins answer");
+        }
+    }
+}
+
+/// Tells of what the configuration allows against better judgement.
+fn warn_of_shared_origins(config: &Config) {
+    for (_, host) in config.hosts() {
+        if let Some(shared) = host.passthrough.as_ref().and_then(|passthrough| passthrough.shared.as_ref()) {
+            tracing::warn!(
+                host = %host.name,
+                "an origin of this host also serves {shared}: a client can ask for it inside a connection that is passed on, past every rule"
+            );
+        }
+    }
+}
+
 /// Passes the XDP program's debug lines on. They are samples for whoever looks into something, so a look every now and then is enough.
 async fn packet_log(mut log: KernelLog) {
     let mut tick = tokio::time::interval(std::time::Duration::from_millis(200));
@@ -164,15 +253,24 @@ async fn packet_log(mut log: KernelLog) {
     }
 }
 
-fn access_log(log: &config::AccessLog) -> anyhow::Result<(AccessLog, Option<AccessLogWriter>)> {
-    let (log, writer) = match log {
-        config::AccessLog::Off => return Ok((AccessLog::off(), None)),
-        config::AccessLog::Stdout => AccessLog::to_stdout().context("cannot start the access log")?,
+/// The access log and the events, and where workers put what belongs in them.
+fn records(config: &Config) -> anyhow::Result<(AccessLog, Recorder, Events, Vec<Writer>)> {
+    let access = match &config.log.access {
+        config::AccessLog::Off => None,
+        config::AccessLog::Stdout => Some(AccessLog::to_stdout().context("cannot start the access log")?),
         config::AccessLog::File(path) => {
-            AccessLog::to_file(path).with_context(|| format!("cannot write the access log {}", path.display()))?
+            let opened = AccessLog::to_file(path);
+            Some(opened.with_context(|| format!("cannot write the access log {}", path.display()))?)
         }
     };
-    Ok((log, Some(writer)))
+    let (access, access_writer) = access.map_or_else(|| (AccessLog::off(), None), |(log, writer)| (log, Some(writer)));
+    let config::Events { memory, file } = &config.events;
+    let (recorder, events, mut writers) = Events::start(access.clone(), *memory, file.clone()).with_context(|| {
+        let file = file.as_ref().map_or_else(|| "without a file".to_owned(), |file| file.path.display().to_string());
+        format!("cannot start the events, {file}; `events.file` can be another one, or \"off\"")
+    })?;
+    writers.extend(access_writer);
+    Ok((access, recorder, events, writers))
 }
 
 /// The CPU of each worker: those that this process may run on, one each; beyond that, workers go where the scheduler puts them.

@@ -6,7 +6,10 @@ use std::sync::Arc;
 use rustls::crypto::aws_lc_rs;
 use rustls::sign::CertifiedKey;
 
-use crate::config::{AccessLog, Config, Control, Datapath, Edge, Host, HostName, Log, Store, Upstream, Zone};
+use crate::config::{
+    AccessLog, Config, Control, Datapath, Edge, Events, Host, HostName, Log, Passthrough, PassthroughSettings, Store,
+    Termination, Upstream, Zone,
+};
 use crate::model::{Change, Position, RuleAction, RuleId, RuleRecord, State, Timestamp, ZoneId};
 use crate::pki::ManagedAuthority;
 use crate::store::{MasterKey, seal_authority};
@@ -22,10 +25,24 @@ pub(crate) fn host(name: &str, mtls: bool) -> Host {
     Host {
         name: HostName::parse(name).unwrap(),
         mtls,
-        certificate: Arc::new(certificate.unwrap()),
-        upstream: Upstream { address: SocketAddr::from(([127, 0, 0, 1], 8080)) },
-        forward_client_cert: false,
+        termination: Some(Termination {
+            certificate: Arc::new(certificate.unwrap()),
+            upstream: Upstream { address: SocketAddr::from(([127, 0, 0, 1], 8080)) },
+            forward_client_cert: false,
+        }),
+        passthrough: None,
     }
+}
+
+/// A host that is passed through to these origins and has no certificate.
+pub(crate) fn passed(name: &str, origins: &[SocketAddr]) -> Host {
+    let passthrough = Passthrough { origins: origins.into(), proxy_protocol: false, shared: None };
+    Host { name: HostName::parse(name).unwrap(), mtls: false, termination: None, passthrough: Some(passthrough) }
+}
+
+/// The host, passed through to these origins while no rule can touch it.
+pub(crate) fn also_passed(host: Host, origins: &[SocketAddr]) -> Host {
+    Host { passthrough: passed("a.example", origins).passthrough, ..host }
 }
 
 /// A configuration of one zone.
@@ -36,12 +53,16 @@ pub(crate) fn config(hosts: Vec<Host>) -> Config {
             interface: None,
             datapath: Datapath::Socket,
             syn_cookies: true,
+            pin: "unused".into(),
             workers: None,
+            penalty: None,
         },
         control: Control { socket: "unused".into(), admin: None },
         store: Store { directory: "unused".into(), master_key: "unused".into() },
         log: Log { access: AccessLog::Off, packets: 0 },
+        events: Events { memory: 1024 * 1024, file: None },
         geo: Arc::default(),
+        passthrough: PassthroughSettings::default(),
         zones: vec![Zone { name: HostName::parse(ZONE).unwrap(), hosts }],
     }
 }

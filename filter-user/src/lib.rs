@@ -12,6 +12,8 @@ mod fixtures;
 pub mod geo;
 pub mod kernel;
 pub mod model;
+pub mod origins;
+pub mod penalty;
 pub mod pki;
 pub mod revocation;
 pub mod snapshot;

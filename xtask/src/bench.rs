@@ -1,9 +1,21 @@
 //! `cargo xtask bench`: measures. What it prints informs; no test depends on it.
 
+use std::env::consts::ARCH;
+use std::process::Command;
+
 use anyhow::{Result, bail};
 
+use crate::build::{self, Profile};
+use crate::lab;
 use crate::lint;
 use crate::run::{loudly, names_of_sources, say, workspace_root};
+use crate::setup;
+
+/// Suites whose names begin with one of these run the real daemon, and its peers, in a lab.
+const LAB: [&str; 2] = ["crl", "xdp"];
+
+/// What packets cost in the kernel; how the program that asks it was compiled does not matter.
+const PACKETS: &str = "xdp_packets";
 
 /// Options of the verb.
 #[derive(clap::Args)]
@@ -25,12 +37,47 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     for suite in chosen {
         say(format_args!("bench {suite}"));
-        let mut cargo = lint::cargo("bench");
-        cargo.args(["--package", "filter-bench", "--bench", suite]);
+        let mut cargo = if suite == PACKETS {
+            of_packets()?
+        } else {
+            let mut cargo =
+                if LAB.iter().any(|prefix| suite.starts_with(prefix)) { in_lab()? } else { lint::cargo("bench") };
+            cargo.args(["--package", "filter-bench"]);
+            cargo
+        };
+        cargo.args(["--bench", suite]);
         if !args.arguments.is_empty() {
             cargo.arg("--").args(&args.arguments);
         }
         loudly(&mut cargo)?;
     }
     Ok(())
+}
+
+/// A `cargo bench` that finds the eBPF object and runs as root, with the packages and features of the tests, so that nothing is built twice.
+fn of_packets() -> Result<Command> {
+    let artifacts = build::build(Profile::Dev)?;
+    let mut cargo = artifacts.cargo("bench");
+    cargo.args(["--profile", "dev", "--features", "filter-tests/lab"]);
+    as_root(cargo)
+}
+
+/// A `cargo bench` that finds the daemon, as it would be installed, the programs of the lab and the peers, and runs as root.
+fn in_lab() -> Result<Command> {
+    let artifacts = build::build(Profile::Release)?;
+    let peers = setup::peers::ensure()?;
+    let mut cargo = artifacts.cargo("bench");
+    cargo.envs(lab::environment(&artifacts)?);
+    cargo.env("MTLS_FILTER_BENCH_STREAM_MODULE", peers.stream_module).env("MTLS_FILTER_BENCH_HAPROXY", peers.haproxy);
+    if let Some(libraries) = peers.libraries {
+        cargo.env("MTLS_FILTER_BENCH_HAPROXY_LIBRARIES", libraries);
+    }
+    as_root(cargo)
+}
+
+fn as_root(mut cargo: Command) -> Result<Command> {
+    if let Some(runner) = lab::runner()? {
+        cargo.env(format!("CARGO_TARGET_{}_UNKNOWN_LINUX_GNU_RUNNER", ARCH.to_uppercase()), runner);
+    }
+    Ok(cargo)
 }

@@ -6,6 +6,7 @@
 mod check;
 mod lower;
 mod node;
+mod prefixes;
 mod search;
 mod sets;
 

@@ -85,7 +85,8 @@ impl Iterator for Candidates<'_> {
 
 impl Rule {
     /// The hosts outside of which the rule is certainly false; `None` when there is no such bound, or too many.
-    pub(crate) fn hosts(&self) -> Option<HashSet<Box<[u8]>>> {
+    #[must_use]
+    pub fn hosts(&self) -> Option<HashSet<Box<[u8]>>> {
         hosts(self.expression.root(), false, self.lists())
     }
 }

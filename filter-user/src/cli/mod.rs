@@ -1,17 +1,24 @@
-//! The command line. Every command but `run` and `check` is a request to the daemon over its control socket.
+//! The command line. Every command but `run`, `check`, `detach` and `expr` is a request to the daemon over its control socket.
 
 mod ca;
 mod ca_crl;
 mod cert;
 mod check;
 mod client;
+mod detach;
+mod events;
 mod explain;
 mod expr;
+mod flows;
+mod follow;
+mod passed;
+mod penalty;
 mod print;
 mod rule;
 mod run;
 mod status;
 mod token;
+mod top;
 
 pub use print::Closed;
 
@@ -40,6 +47,15 @@ enum Command {
     Check(ConfigArgs),
     /// Shows what the daemon does: generation, workers, data path, counters.
     Status(RemoteArgs),
+    /// Lists the connections that are passed on unopened.
+    Flows(flows::FlowsArgs),
+    /// Shows what happens now, by host and by reason, until `q` is pressed.
+    Top(top::TopArgs),
+    /// Removes the XDP program that a daemon which has ended has left, and ends the connections that it splices.
+    Detach(detach::DetachArgs),
+    /// Addresses that XDP drops for what they did before.
+    #[command(subcommand)]
+    Penalty(penalty::PenaltyCommand),
     /// Certificate authorities of the zones.
     #[command(subcommand)]
     Ca(ca::CaCommand),
@@ -64,6 +80,8 @@ enum Command {
         /// The directory; it must exist.
         directory: PathBuf,
     },
+    /// Shows which requests were blocked or logged, or watches them happen.
+    Events(events::EventsArgs),
     /// Says what each rule of a zone makes of a request, and why.
     Explain(explain::ExplainArgs),
     /// The rule language by itself: check, evaluate, explain expressions.
@@ -127,6 +145,10 @@ impl Cli {
             Command::Run(args) => run::run(&args),
             Command::Check(args) => check::check(&args),
             Command::Status(args) => remote(status::status(&args)),
+            Command::Flows(args) => remote(args.execute()),
+            Command::Top(args) => remote(args.execute()),
+            Command::Detach(args) => args.execute(),
+            Command::Penalty(command) => remote(command.execute()),
             Command::Ca(command) => remote(command.execute()),
             Command::Cert(command) => remote(command.execute()),
             Command::Rule(command) => remote(command.execute()),
@@ -146,6 +168,7 @@ impl Cli {
                     .with_context(|| format!("cannot write manual pages to {}", directory.display()))?;
                 Ok(ExitCode::SUCCESS)
             }
+            Command::Events(args) => remote(args.execute()),
             Command::Explain(args) => remote(args.execute()),
             Command::Expr(command) => command.execute(),
         }

@@ -29,6 +29,18 @@ pub(super) fn json(value: &impl Serialize) -> anyhow::Result<()> {
     line(format_args!("{}", serde_json::to_string_pretty(value)?))
 }
 
+/// A number of bytes as people write it, in powers of 1024.
+pub(super) fn bytes(bytes: u64) -> String {
+    let mut value = bytes as f64;
+    for unit in ["B", "KiB", "MiB", "GiB"] {
+        if value < 1024.0 {
+            return if unit == "B" { format!("{bytes} B") } else { format!("{value:.1} {unit}") };
+        }
+        value /= 1024.0;
+    }
+    format!("{value:.1} TiB")
+}
+
 /// Prints rows under headings, each column as wide as its widest cell.
 pub(super) fn table<const N: usize>(headings: [&str; N], rows: &[[String; N]]) -> anyhow::Result<()> {
     let headings = headings.map(str::to_owned);
@@ -43,4 +55,39 @@ pub(super) fn table<const N: usize>(headings: [&str; N], rows: &[[String; N]]) -
         line(format_args!("{}", cells.join("  ").trim_end()))?;
     }
     Ok(())
+}
+
+/// A text that others chose, without what a terminal obeys.
+pub(super) fn harmless(text: &str) -> String {
+    let mut harmless = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_control() {
+            harmless.extend(character.escape_default());
+        } else {
+            harmless.push(character);
+        }
+    }
+    harmless
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_terminal_is_not_told_what_to_do() {
+        assert_eq!(super::harmless("/\u{1b}[31m\u{9b}0m\n/ä"), "/\\u{1b}[31m\\u{9b}0m\\n/ä");
+    }
+
+    #[test]
+    fn bytes_are_shown_in_the_unit_that_fits() {
+        for (bytes, expected) in [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1024, "1.0 KiB"),
+            (1_572_864, "1.5 MiB"),
+            (1 << 40, "1.0 TiB"),
+            (u64::MAX, "16777216.0 TiB"),
+        ] {
+            assert_eq!(super::bytes(bytes), expected);
+        }
+    }
 }

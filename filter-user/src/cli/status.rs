@@ -1,8 +1,31 @@
 //! `mtls-filter status`.
 
 use super::client::Client;
-use super::{RemoteArgs, print};
+use super::{RemoteArgs, passed, print};
 use crate::control::api::dto::Status;
+
+/// Prints what could not be written down; nothing if all was.
+fn losses(status: &Status) -> anyhow::Result<()> {
+    let file = status.events.file.as_ref();
+    for (what, count) in [
+        ("access records dropped", status.access_records_dropped),
+        ("access records not written", status.access_records_failed),
+        ("events dropped", status.events.dropped),
+        ("events dropped from their file", file.map_or(0, |file| file.dropped)),
+        ("events not written to their file", file.map_or(0, |file| file.failed)),
+    ] {
+        if count > 0 {
+            print::line(format_args!("{what}: {count}"))?;
+        }
+    }
+    if let Some(error) = &status.access_log_error {
+        print::line(format_args!("the access log cannot be written: {error}"))?;
+    }
+    if let Some((file, error)) = file.and_then(|file| Some((file, file.error.as_ref()?))) {
+        print::line(format_args!("{} cannot be written: {error}", file.path))?;
+    }
+    Ok(())
+}
 
 /// Prints what the daemon does.
 pub(super) async fn status(args: &RemoteArgs) -> anyhow::Result<()> {
@@ -14,7 +37,11 @@ pub(super) async fn status(args: &RemoteArgs) -> anyhow::Result<()> {
         "mtls-filter {}, up {} s, generation {}",
         status.version, status.uptime_seconds, status.generation
     ))?;
-    print::line(format_args!("data path: {}", status.datapath.mode))?;
+    let maps = status.datapath.generation.map(|generation| format!(", maps of generation {generation}"));
+    print::line(format_args!("data path: {}{}", status.datapath.mode, maps.unwrap_or_default()))?;
+    if let Some(pin) = &status.datapath.pin {
+        print::line(format_args!("  goes on without this process, by {pin}"))?;
+    }
     for setting in &status.datapath.settings {
         print::line(format_args!("  {setting}"))?;
     }
@@ -28,9 +55,7 @@ pub(super) async fn status(args: &RemoteArgs) -> anyhow::Result<()> {
         print::line(format_args!(""))?;
         super::ca_crl::table(&status.crls)?;
     }
-    if status.access_records_dropped > 0 {
-        print::line(format_args!("access records dropped: {}", status.access_records_dropped))?;
-    }
+    losses(&status)?;
     print::line(format_args!(""))?;
     let hosts: Vec<_> = status
         .zones
@@ -39,6 +64,7 @@ pub(super) async fn status(args: &RemoteArgs) -> anyhow::Result<()> {
         .map(|(zone, host)| [zone.name.clone(), host.name.clone(), if host.mtls { "on" } else { "off" }.to_owned()])
         .collect();
     print::table(["ZONE", "HOST", "MTLS"], &hosts)?;
+    passed::show(&status.passed_through)?;
     print::line(format_args!(""))?;
     let workers: Vec<_> = status
         .workers

@@ -6,9 +6,13 @@
 //! Zones and hosts stand in the file; what changes while the filter runs (rules, certificates, revocations) is kept in the store.
 
 mod admin;
+mod events;
 mod host_name;
+mod passthrough;
+mod penalty;
 mod problem;
 mod read;
+mod read_host;
 mod server_identity;
 mod table;
 #[cfg(test)]
@@ -24,8 +28,11 @@ use std::sync::Arc;
 use rustls::sign::CertifiedKey;
 
 use crate::geo::Databases;
+use crate::telemetry::Rotation;
 
 pub use host_name::{HostName, MAX_HOST_NAME, MAX_LABEL};
+pub use passthrough::{Check, MAX_ALL_ORIGINS, MAX_ORIGINS, Passthrough, PassthroughSettings};
+pub use penalty::{MAX_BLOCKED, Penalty};
 pub use problem::{Position, Problem, Problems};
 
 /// Most hosts a configuration may have; the host table of the XDP program holds as many with room to spare.
@@ -36,6 +43,15 @@ pub const MAX_LISTEN: usize = 64;
 
 /// Most worker threads.
 pub const MAX_WORKERS: u64 = 1_024;
+
+/// Most memory for events, in MiB.
+pub const MAX_EVENTS_MEMORY: u64 = 1_024;
+
+/// Most bytes of a file of events, in MiB.
+pub const MAX_EVENTS_FILE: u64 = 1_024;
+
+/// Default of `edge.pin`.
+pub const PIN_DIRECTORY: &str = "/sys/fs/bpf/mtls-filter/default";
 
 /// Most names of the admin listener.
 pub const MAX_ADMIN_NAMES: usize = 32;
@@ -51,8 +67,12 @@ pub struct Config {
     pub store: Store,
     /// What is written about requests.
     pub log: Log,
+    /// Where blocked and logged requests are kept.
+    pub events: Events,
     /// Where addresses are.
     pub geo: Arc<Databases>,
+    /// How connections are passed through.
+    pub passthrough: PassthroughSettings,
     /// The zones, at least one.
     pub zones: Vec<Zone>,
 }
@@ -68,8 +88,12 @@ pub struct Edge {
     pub datapath: Datapath,
     /// Whether XDP answers SYNs with cookies, so that nothing is kept of a client before it has said hello.
     pub syn_cookies: bool,
+    /// Directory of a BPF file system in which XDP is kept, so that spliced connections outlive the process.
+    pub pin: PathBuf,
     /// Worker threads; `None` for one a CPU.
     pub workers: Option<NonZeroUsize>,
+    /// When an address that is blocked again and again is dropped by XDP; `None` for never.
+    pub penalty: Option<Penalty>,
 }
 
 /// How packets reach the workers.
@@ -174,6 +198,15 @@ pub enum AccessLog {
     File(PathBuf),
 }
 
+/// Where blocked and logged requests are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Events {
+    /// Bytes for the newest ones, in memory.
+    pub memory: usize,
+    /// The file that all are written to; `None` for none.
+    pub file: Option<Rotation>,
+}
+
 /// A zone: a domain with its own certificate authority and its own rules.
 #[derive(Debug, Clone)]
 pub struct Zone {
@@ -183,13 +216,23 @@ pub struct Zone {
     pub hosts: Vec<Host>,
 }
 
-/// A host of a zone.
+/// A host of a zone. Workers can terminate its TLS, or its connections can be passed on unopened to an origin that does, or both: then
+/// the rules decide.
 #[derive(Debug, Clone)]
 pub struct Host {
     /// Its name.
     pub name: HostName,
     /// Whether clients are asked for a certificate. Asked, not required: what happens without one, a rule decides.
     pub mtls: bool,
+    /// What workers need to terminate its TLS; always present unless `passthrough` is.
+    pub termination: Option<Termination>,
+    /// Where its connections go while no rule can touch them.
+    pub passthrough: Option<Passthrough>,
+}
+
+/// What workers need to terminate the TLS of a host.
+#[derive(Debug, Clone)]
+pub struct Termination {
     /// The certificate it shows.
     pub certificate: Arc<CertifiedKey>,
     /// Where permitted requests go.

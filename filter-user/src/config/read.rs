@@ -10,12 +10,11 @@ use toml::de::DeTable;
 
 use crate::geo::Databases;
 
+use super::passthrough::{self, PassedHosts};
+use super::penalty;
 use super::problem::{Collector, Problem};
 use super::table::{Located, Table};
-use super::{
-    AccessLog, Config, Control, Datapath, Edge, Host, HostName, Log, MAX_HOSTS, MAX_LISTEN, MAX_WORKERS, Store,
-    Upstream, Zone, server_identity,
-};
+use super::{AccessLog, Config, Control, Datapath, Edge, HostName, Log, MAX_LISTEN, MAX_WORKERS, PIN_DIRECTORY, Store};
 
 /// Default of `control.socket`.
 const CONTROL_SOCKET: &str = "/run/mtls-filter/control.sock";
@@ -33,7 +32,7 @@ pub(super) fn config(source: &str, directory: &Path) -> Result<Config, Vec<Probl
     for error in &errors {
         problems.push(error.span().unwrap_or_default(), error.message());
     }
-    let mut reader = Reader { directory, problems, hosts: HashMap::new() };
+    let mut reader = Reader { directory, problems, hosts: HashMap::new(), passed: PassedHosts::default() };
     // After a syntax error the tree is a guess: what it lacks may well be in the text.
     let config = if errors.is_empty() { reader.root(Table::new("the file", 0..0, root.into_inner())) } else { None };
     let problems = reader.problems.finish();
@@ -43,11 +42,14 @@ pub(super) fn config(source: &str, directory: &Path) -> Result<Config, Vec<Probl
     }
 }
 
+/// Reads the file; the part that reads zones and hosts is in `read_host`.
 pub(super) struct Reader<'a> {
-    directory: &'a Path,
+    pub(super) directory: &'a Path,
     pub(super) problems: Collector<'a>,
     /// Every host seen so far, with its zone: a name may stand once.
-    hosts: HashMap<HostName, HostName>,
+    pub(super) hosts: HashMap<HostName, HostName>,
+    /// Where hosts are passed through to.
+    pub(super) passed: PassedHosts,
 }
 
 impl Reader<'_> {
@@ -61,13 +63,19 @@ impl Reader<'_> {
         let store = self.store(store);
         let log = root.table(&mut self.problems, "log");
         let log = self.log(log);
+        let events = root.table(&mut self.problems, "events");
+        let events = self.events(events, &store.directory);
         root.require(&mut self.problems, "zone", "write at least one [[zone]] with a [[zone.host]]");
         let geo = root.table(&mut self.problems, "geo");
         let geo = self.geo(geo);
+        let passthrough = root.table(&mut self.problems, "passthrough");
+        let passthrough = passthrough::settings(passthrough, &mut self.problems);
         let tables = root.tables(&mut self.problems, "zone", "[[zone]]");
-        let zones = tables.into_iter().filter_map(|table| self.zone(table)).collect();
-        root.finish(&mut self.problems, &["edge", "control", "store", "log", "geo", "zone"]);
-        Some(Config { edge: edge?, control, store, log, geo, zones })
+        let mut zones: Vec<_> = tables.into_iter().filter_map(|table| self.zone(table)).collect();
+        root.finish(&mut self.problems, &["edge", "control", "store", "log", "events", "geo", "passthrough", "zone"]);
+        let listen = edge.as_ref().map(|edge| edge.listen.as_slice()).unwrap_or_default();
+        self.passed.check(listen, &mut zones, &mut self.problems);
+        Some(Config { edge: edge?, control, store, log, events, geo, passthrough, zones })
     }
 
     fn edge(&mut self, mut table: Table<'_>) -> Option<Edge> {
@@ -90,8 +98,11 @@ impl Reader<'_> {
         let workers = table.integer(&mut self.problems, "workers", 1..=MAX_WORKERS);
         let workers = workers.and_then(|workers| NonZeroUsize::new(usize::try_from(workers).ok()?));
         let syn_cookies = table.boolean(&mut self.problems, "syn_cookies").unwrap_or(true);
-        table.finish(&mut self.problems, &["listen", "interface", "datapath", "syn_cookies", "workers"]);
-        Some(Edge { listen, interface, datapath: datapath?, syn_cookies, workers })
+        let pin = self.path(&mut table, "pin").map_or_else(|| PIN_DIRECTORY.into(), |pin| pin.value);
+        let penalty = penalty::penalty(&mut table, &mut self.problems);
+        let known = ["listen", "interface", "datapath", "syn_cookies", "pin", "workers", "penalty"];
+        table.finish(&mut self.problems, &known);
+        Some(Edge { listen, interface, datapath: datapath?, syn_cookies, pin, workers, penalty })
     }
 
     fn listen(&mut self, listen: &Located<Vec<Located<String>>>) -> Vec<SocketAddr> {
@@ -100,7 +111,7 @@ impl Reader<'_> {
         }
         let mut addresses: Vec<SocketAddr> = Vec::new();
         for text in &listen.value {
-            let address = text.parse_with(&mut self.problems, |text| listen_address(text, &addresses));
+            let address = text.parse_with(&mut self.problems, |text| address(text, &addresses));
             addresses.extend(address);
         }
         addresses
@@ -147,52 +158,7 @@ impl Reader<'_> {
         Arc::new(Databases::new(location, asn))
     }
 
-    fn zone(&mut self, mut table: Table<'_>) -> Option<Zone> {
-        let name = self.host_name(&mut table, "it names the domain, like \"example.com\"");
-        table.require(&mut self.problems, "host", "write at least one [[zone.host]]");
-        let hosts = table.tables(&mut self.problems, "host", "[[zone.host]]");
-        let hosts = hosts.into_iter().filter_map(|host| self.host(host, name.as_ref())).collect();
-        table.finish(&mut self.problems, &["name", "host"]);
-        Some(Zone { name: name?.value, hosts })
-    }
-
-    fn host(&mut self, mut table: Table<'_>, zone: Option<&Located<HostName>>) -> Option<Host> {
-        let name = self.host_name(&mut table, "it is what clients send in SNI and Host");
-        if let (Some(name), Some(zone)) = (&name, zone) {
-            self.place(name, &zone.value);
-        }
-        let mtls = table.boolean(&mut self.problems, "mtls").unwrap_or(false);
-        let forward_client_cert = table.boolean(&mut self.problems, "forward_client_cert").unwrap_or(false);
-        table.require(&mut self.problems, "upstream", "write where requests go, like \"http://10.0.0.2:8080\"");
-        let upstream = table.string(&mut self.problems, "upstream");
-        let upstream = upstream.and_then(|text| text.parse_with(&mut self.problems, |text| parse_upstream(text)));
-        let chain = self.file(&mut table, "certificate", server_identity::read_chain);
-        let key = self.file(&mut table, "private_key", server_identity::read_private_key);
-        let known = ["name", "mtls", "forward_client_cert", "upstream", "certificate", "private_key"];
-        table.finish(&mut self.problems, &known);
-        let (name, chain, key) = (name?.value, chain?, key?.value);
-        let certificate = server_identity::certified_key(&name, chain.value, key)
-            .map_err(|message| self.problems.push(chain.span, message))
-            .ok()?;
-        Some(Host { name, mtls, certificate, upstream: upstream?, forward_client_cert })
-    }
-
-    /// Notes a host that stands outside its zone or twice.
-    fn place(&mut self, name: &Located<HostName>, zone: &HostName) {
-        if !name.value.is_within(zone) {
-            let message = format!("{} is not in the zone {zone}: its name must end in .{zone}", name.value);
-            self.problems.push(name.span.clone(), message);
-        }
-        if let Some(other) = self.hosts.insert(name.value.clone(), zone.clone()) {
-            let message = format!("{} stands twice; the first one is in the zone {other}", name.value);
-            self.problems.push(name.span.clone(), message);
-        }
-        if self.hosts.len() > MAX_HOSTS {
-            self.problems.push(name.span.clone(), format!("there are more than {MAX_HOSTS} hosts"));
-        }
-    }
-
-    fn host_name(&mut self, table: &mut Table<'_>, why: &str) -> Option<Located<HostName>> {
+    pub(super) fn host_name(&mut self, table: &mut Table<'_>, why: &str) -> Option<Located<HostName>> {
         table.require(&mut self.problems, "name", why);
         let text = table.string(&mut self.problems, "name")?;
         let value = text.parse_with(&mut self.problems, |text| HostName::parse(text))?;
@@ -209,7 +175,7 @@ impl Reader<'_> {
     }
 
     /// Reads the file that `key` names; a file that must be there.
-    fn file<T>(
+    pub(super) fn file<T>(
         &mut self,
         table: &mut Table<'_>,
         key: &str,
@@ -222,23 +188,16 @@ impl Reader<'_> {
     }
 }
 
-fn listen_address(text: &str, before: &[SocketAddr]) -> Result<SocketAddr, String> {
+/// An address with a port that can be connected to.
+pub(super) fn address(text: &str, before: &[SocketAddr]) -> Result<SocketAddr, String> {
     let address: SocketAddr = text
         .parse()
         .map_err(|_| format!("`{text}` is no address with a port, like \"192.0.2.1:443\" or \"[2001:db8::1]:443\""))?;
     if address.port() == 0 {
-        return Err(format!("`{text}`: port 0 is no port that clients can connect to"));
+        return Err(format!("`{text}`: port 0 is no port that can be connected to"));
     }
     if before.contains(&address) {
         return Err(format!("`{text}` stands twice"));
     }
     Ok(address)
-}
-
-fn parse_upstream(text: &str) -> Result<Upstream, String> {
-    let expected = "an upstream is written \"http://ADDRESS:PORT\"";
-    let authority = text.strip_prefix("http://").ok_or_else(|| format!("`{text}`: {expected}"))?;
-    let authority = authority.strip_suffix('/').unwrap_or(authority);
-    let address = authority.parse().map_err(|_| format!("`{text}`: {expected}, with an IP address and a port"))?;
-    Ok(Upstream { address })
 }

@@ -4,7 +4,8 @@
 //! as a tree of spanned values: each accessor takes a key out, notes a problem if the value has the wrong type, and [`Table::finish`]
 //! reports the keys that nobody asked for.
 
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
+use std::time::Duration;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -48,9 +49,22 @@ impl<'i> Table<'i> {
         self.span.clone()
     }
 
+    /// Whether `key` is there and was not taken yet.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.entries.iter().any(|(name, ..)| name == key)
+    }
+
+    /// Takes `key` out and notes a problem if it is there.
+    pub(super) fn refuse(&mut self, problems: &mut Collector<'_>, key: &str, why: &str) {
+        if let Some(index) = self.entries.iter().position(|(name, ..)| name == key) {
+            let (_, span, _) = self.entries.swap_remove(index);
+            problems.push(span, format!("`{key}` cannot stand in this {}: {why}", self.name));
+        }
+    }
+
     /// Notes a problem if `key` is not there.
     pub(super) fn require(&self, problems: &mut Collector<'_>, key: &str, why: &str) {
-        if !self.entries.iter().any(|(name, ..)| name == key) {
+        if !self.has(key) {
             problems.push(self.span(), format!("{} has no `{key}`: {why}", self.name));
         }
     }
@@ -100,7 +114,7 @@ impl<'i> Table<'i> {
         &mut self,
         problems: &mut Collector<'_>,
         key: &str,
-        range: std::ops::RangeInclusive<u64>,
+        range: RangeInclusive<u64>,
     ) -> Option<u64> {
         let expected = format!("a whole number from {} to {}", range.start(), range.end());
         let found = self.typed(problems, key, &expected, |value| match value {
@@ -109,6 +123,22 @@ impl<'i> Table<'i> {
         })?;
         found.parse_with(problems, |number| {
             number.filter(|number| range.contains(number)).ok_or_else(|| format!("`{key}` must be {expected}"))
+        })
+    }
+
+    /// Takes a duration of `range`, written like `"500ms"` or `"1h 30m"`.
+    pub(super) fn duration(
+        &mut self,
+        problems: &mut Collector<'_>,
+        key: &str,
+        range: RangeInclusive<Duration>,
+    ) -> Option<Duration> {
+        let text = self.string(problems, key)?;
+        text.parse_with(problems, |text| {
+            let duration = humantime::parse_duration(text)
+                .map_err(|error| format!("`{text}` is no duration like \"500ms\" or \"1h 30m\": {error}"))?;
+            let [from, to] = [range.start(), range.end()].map(|bound| humantime::format_duration(*bound));
+            if range.contains(&duration) { Ok(duration) } else { Err(format!("`{key}` must be from {from} to {to}")) }
         })
     }
 

@@ -3,6 +3,7 @@
 use thiserror::Error;
 
 use super::crl::CrlRefusal;
+use crate::kernel::KernelError;
 use crate::model::ModelError;
 use crate::pki::{IssueError, RequestError};
 use crate::snapshot::{CompileError, PublishError};
@@ -46,6 +47,9 @@ pub enum ControlError {
         /// What did not take it.
         error: PublishError,
     },
+    /// The packet plane cannot be asked.
+    #[error(transparent)]
+    Kernel(#[from] KernelError),
     /// The daemon ends, or the task that made the change panicked.
     #[error("the change was interrupted; `status` shows what is in force")]
     Interrupted,

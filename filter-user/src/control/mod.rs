@@ -9,7 +9,10 @@ mod attempts;
 pub mod authorities;
 pub mod crl;
 mod error;
+pub mod events;
 mod intent;
+mod metrics;
+mod passed;
 mod published;
 mod self_signed;
 mod server;
@@ -19,30 +22,39 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 
 pub use admin::{AdminError, AdminServer, MAX_CONNECTIONS};
 pub use error::ControlError;
 pub use intent::{Author, Changed, Intent};
+pub use passed::{PassedConnection, PassedTotals, Via};
 pub use server::{Server, ServerError};
 
 use self::crl::Crls;
 use self::published::Published;
 use crate::config::Config;
 use crate::model::{AuthorityId, CertificateRecord, Change, Record, RecordKey, State, Timestamp, ZoneId};
+use crate::origins::Origins;
 use crate::pki::{CertificateRequest, ManagedAuthority, Validity};
 use crate::revocation::{RevocationKey, RevocationSet};
-use crate::snapshot::{Publisher, Snapshot, compile};
+use crate::snapshot::{PublishError, Publisher, Snapshot, compile};
 use crate::store::{AuditRecord, MasterKey, Refusal, Revision, Store, StoreError, open_authority, rotate_authority};
-use crate::telemetry::AccessLog;
+use crate::telemetry::{AccessLog, Events};
+
+/// Callers who may follow events at a time.
+pub const MAX_FOLLOWERS: usize = 64;
 
 /// What the control plane is made of.
 pub struct Control {
     pub(crate) config: Arc<Config>,
+    pub(crate) origins: Arc<Origins>,
     pub(crate) access: AccessLog,
+    pub(crate) events: Events,
     pub(crate) publisher: Publisher,
     pub(crate) revocations: RevocationSet,
     pub(crate) started: Instant,
+    /// Places for those who follow events.
+    pub(crate) followers: Arc<Semaphore>,
     crls: Arc<Crls>,
     published: Published,
     store: Arc<dyn Store>,
@@ -54,8 +66,12 @@ pub struct Control {
 pub struct Parts {
     /// The configuration.
     pub config: Arc<Config>,
+    /// The origins of passthrough hosts.
+    pub origins: Arc<Origins>,
     /// The access log, for its count of dropped records.
     pub access: AccessLog,
+    /// The events.
+    pub events: Events,
     /// The workers, and the XDP maps if there are any.
     pub publisher: Publisher,
     /// The set that the workers ask.
@@ -83,10 +99,24 @@ pub struct Current {
 impl Control {
     /// Takes over what was loaded and is in force.
     pub fn new(parts: Parts) -> Arc<Self> {
-        let Parts { config, access, publisher, revocations, crls, store, master_key, current } = parts;
+        let Parts { config, origins, access, events, publisher, revocations, crls, store, master_key, current } = parts;
         let (started, current) = (Instant::now(), Mutex::new(current));
-        let published = Published::default();
-        Arc::new(Self { config, access, publisher, revocations, started, crls, published, store, master_key, current })
+        let followers = Arc::new(Semaphore::new(MAX_FOLLOWERS));
+        Arc::new(Self {
+            config,
+            origins,
+            access,
+            events,
+            publisher,
+            revocations,
+            started,
+            followers,
+            crls,
+            published: Published::default(),
+            store,
+            master_key,
+            current,
+        })
     }
 
     /// The desired state, and the generation that enforces it.
@@ -98,6 +128,16 @@ impl Control {
     /// What the workers decide by.
     pub async fn snapshot(&self) -> Arc<Snapshot> {
         self.current.lock().await.snapshot.clone()
+    }
+
+    /// Brings the fast path to the origins that answer now.
+    ///
+    /// # Errors
+    /// When the kernel did not take it.
+    pub async fn reroute(&self) -> Result<(), PublishError> {
+        // With the lock held, so that this cannot put back what a change has just taken off the fast path.
+        let current = self.current.lock().await;
+        self.publisher.route(&current.snapshot)
     }
 
     /// Makes a change and puts it in force. `plan` says, for the state that the change will be made to, what is to change; nobody else
@@ -165,7 +205,7 @@ impl Control {
     }
 
     /// Revocations first and reactivations last: in between, a certificate counts as revoked longer than it must.
-    async fn enforce(&self, snapshot: &Arc<Snapshot>, moved: &Moved) -> Result<(), crate::snapshot::PublishError> {
+    async fn enforce(&self, snapshot: &Arc<Snapshot>, moved: &Moved) -> Result<(), PublishError> {
         self.revocations.update(&moved.revoked, &[]);
         self.publisher.publish(snapshot).await?;
         if !moved.reactivated.is_empty() {

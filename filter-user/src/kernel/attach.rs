@@ -1,12 +1,20 @@
 //! Attaching the program to the edge's interface.
 
-use std::{fmt, net::SocketAddr, ops::ControlFlow};
-
-use aya::programs::{Xdp, XdpMode};
-use filter_common::maps::PROGRAM_EDGE;
+use std::{
+    collections::HashMap,
+    fmt,
+    net::{IpAddr, SocketAddr},
+    ops::RangeInclusive,
+    path::Path,
+    time::Duration,
+};
 
 use super::{
-    Changes, Count, KernelError, KernelLog, KernelPlan, Program, Setting, cookies::Settings, error::with_causes, object,
+    Changes, Count, Flow, HostCount, KernelError, KernelLog, KernelPlan, Penalty, Program, Setting,
+    cookies::Settings,
+    interfaces::Interfaces,
+    pins::{Left, Pins},
+    routes::Routes,
 };
 
 /// How XDP is to be attached.
@@ -22,7 +30,7 @@ pub enum Mode {
 }
 
 impl Mode {
-    fn attempts(self) -> &'static [AttachedMode] {
+    pub(super) fn attempts(self) -> &'static [AttachedMode] {
         match self {
             Self::Auto => &[AttachedMode::Native, AttachedMode::Generic],
             Self::Native => &[AttachedMode::Native],
@@ -64,14 +72,21 @@ pub struct KernelConfig {
     pub syn_cookies: bool,
 }
 
-/// The packet plane at work. Dropping it detaches the program.
+/// The ports that splices use towards origins. They are reserved while some host is spliced, so that the kernel takes others for
+/// connections of its own.
+pub const SPLICE_PORTS: RangeInclusive<u16> = 10_240..=32_767;
+
+/// The packet plane at work. Dropping it detaches the program, unless it was pinned.
 #[derive(Debug)]
 pub struct Kernel {
     // In this order: the program is detached before the settings go back to what they were.
     program: Program,
+    interfaces: Interfaces,
     settings: Option<Settings>,
+    routes: Routes,
+    pins: Option<Pins>,
+    adopted: bool,
     interface: String,
-    mode: AttachedMode,
     failed: Vec<(AttachedMode, String)>,
 }
 
@@ -79,21 +94,135 @@ impl Kernel {
     /// Loads the program, fills its maps with the plan, and attaches it, in this order: a program in front of an empty host
     /// table would reset every connection.
     pub fn load(config: &KernelConfig, plan: &KernelPlan) -> Result<Self, KernelError> {
-        let no_interface = || KernelError::NoInterface { interface: config.interface.clone() };
-        let index = nix::net::if_::if_nametoindex(config.interface.as_str()).map_err(|_| no_interface())?;
-        let mut program = Program::load(&config.listen, config.log_sample)?;
-        program.apply(plan)?;
-        let settings = config.syn_cookies.then(Settings::apply).transpose()?;
+        check_interface(config)?;
+        let program = Program::load(&config.listen, config.log_sample)?;
+        let settings = config.syn_cookies.then(Settings::apply).transpose();
+        Self::start(config, plan, program, None, settings)
+    }
+
+    /// The same, but the program stays when this is dropped, or the process killed: connections that are spliced go on, and
+    /// new ones to spliced hosts are spliced; whatever needs a worker is refused. The next call with the same directory goes on
+    /// with them, if the ABI is the same; [`detach_pinned`] ends it.
+    ///
+    /// `directory` is in a BPF file system (`/sys/fs/bpf/mtls-filter/<instance>`), and made if it is not there.
+    pub fn load_pinned(config: &KernelConfig, plan: &KernelPlan, directory: &Path) -> Result<Self, KernelError> {
+        check_interface(config)?;
+        let (pins, left) = Pins::open(directory)?;
+        let adopted = left.adopted;
+        Self::go_on(config, plan, &pins, left).inspect_err(|_| {
+            // What the last process has left goes on without this one; what this one has begun does not.
+            if !adopted {
+                detach_pinned(directory);
+            }
+        })
+    }
+
+    fn go_on(config: &KernelConfig, plan: &KernelPlan, pins: &Pins, left: Left) -> Result<Self, KernelError> {
+        let Left { numbers, settings, adopted } = left;
+        let program = Program::load_pinned(&config.listen, config.log_sample, pins, numbers)?;
+        let settings = config.syn_cookies.then(|| Settings::adopt(settings)).transpose();
+        let mut kernel = Self::start(config, plan, program, Some(pins.clone()), settings)?;
+        kernel.adopted = adopted;
+        pins.settle()?;
+        kernel.program.end_strays()?;
+        Ok(kernel)
+    }
+
+    fn start(
+        config: &KernelConfig,
+        plan: &KernelPlan,
+        mut program: Program,
+        pins: Option<Pins>,
+        settings: Result<Option<Settings>, KernelError>,
+    ) -> Result<Self, KernelError> {
+        program.fill_tables(plan)?;
+        let settings = settings?;
         if config.syn_cookies {
             program.answer_syns(&config.interface)?;
         }
-        let (mode, failed) = attach(&mut program, index, config)?;
-        Ok(Self { program, settings, interface: config.interface.clone(), mode, failed })
+        let routes = Routes::open().map_err(KernelError::Routes)?;
+        let interface = config.interface.clone();
+        let (interfaces, failed) = Interfaces::attach(&mut program, &interface, config.mode, pins.clone())?;
+        let mut kernel = Self { program, interfaces, settings, routes, pins, adopted: false, interface, failed };
+        kernel.remember_settings();
+        kernel.look_up_ways()?;
+        Ok(kernel)
     }
 
-    /// Brings the maps to what the plan wants. A plan that cannot be applied changes nothing.
+    /// Whether it goes on with what an earlier process has left.
+    pub fn adopted(&self) -> bool {
+        self.adopted
+    }
+
+    /// With pins, settings stay as long as they do.
+    fn remember_settings(&mut self) {
+        if let (Some(pins), Some(settings)) = (&self.pins, &mut self.settings) {
+            settings.keep();
+            pins.write_settings(settings.list());
+        }
+    }
+
+    /// The first step of putting a plan in force, before the workers change: takes every host off the fast path that is
+    /// spliced and, by this plan, is not to be. When this returns, new connections to it are passed to workers, and those that
+    /// were spliced are gone. Returns how many were. A plan that cannot be applied changes nothing.
+    pub fn protect(&mut self, plan: &KernelPlan) -> Result<usize, KernelError> {
+        self.program.protect(plan)
+    }
+
+    /// The last step of putting a plan in force, after the workers have changed: brings the maps to what it wants. A plan that
+    /// cannot be applied changes nothing.
     pub fn apply(&mut self, plan: &KernelPlan) -> Result<Changes, KernelError> {
-        self.program.apply(plan)
+        let changes = self.program.apply(plan)?;
+        self.look_up_ways()?;
+        Ok(changes)
+    }
+
+    /// The spliced connections.
+    pub fn flows(&self) -> Result<Vec<Flow>, KernelError> {
+        self.program.flows()
+    }
+
+    /// Ends every spliced connection of a host, both ends with a reset. Returns how many there were.
+    pub fn kill_flows(&mut self, host: &str) -> Result<usize, KernelError> {
+        self.program.kill_flows(host)
+    }
+
+    /// Ends spliced connections on which nothing was heard for so long, forgets those that ended without saying so, and looks
+    /// the ways to the origins up again. Returns how many connections ended. To be called about once a second.
+    pub fn sweep(&mut self, idle: Duration) -> Result<usize, KernelError> {
+        self.look_up_ways()?;
+        self.program.sweep(idle)
+    }
+
+    /// Origins of the plan that nothing is spliced to, as the way to them is not known (no route, no neighbour, on this host) or
+    /// the program is not attached there; workers relay.
+    pub fn unreachable_origins(&self) -> Vec<SocketAddr> {
+        self.program.unreachable_origins()
+    }
+
+    /// Interfaces towards origins that the program could not be attached to, and why; what goes that way, workers relay.
+    pub fn refused_interfaces(&self) -> Vec<(String, String)> {
+        self.interfaces.refused().map(|(name, why)| (name, why.to_owned())).collect()
+    }
+
+    /// What became of the spliced connections of each host, since the host was spliced first.
+    pub fn host_counters(&self) -> Result<Vec<HostCount>, KernelError> {
+        self.program.host_counters()
+    }
+
+    /// Drops SYNs of this address for so long. Not for addresses that somebody vouches for: the caller knows them.
+    pub fn punish(&mut self, address: IpAddr, duration: Duration) -> Result<(), KernelError> {
+        self.program.punish(address, duration)
+    }
+
+    /// The addresses that are punished now.
+    pub fn penalties(&self) -> Result<Vec<Penalty>, KernelError> {
+        self.program.penalties()
+    }
+
+    /// Takes a punishment back; false if there was none.
+    pub fn pardon(&mut self, address: IpAddr) -> Result<bool, KernelError> {
+        self.program.pardon(address)
     }
 
     /// What was counted, in the order of the reasons' numbers.
@@ -103,7 +232,7 @@ impl Kernel {
 
     /// How the program is attached.
     pub fn mode(&self) -> AttachedMode {
-        self.mode
+        self.interfaces.mode()
     }
 
     /// The modes that were tried before, and why each failed.
@@ -130,29 +259,41 @@ impl Kernel {
     pub fn take_log(&mut self) -> Option<KernelLog> {
         self.program.take_log()
     }
-}
 
-fn attach(
-    program: &mut Program,
-    index: u32,
-    config: &KernelConfig,
-) -> Result<(AttachedMode, Vec<(AttachedMode, String)>), KernelError> {
-    let xdp = object::program::<Xdp>(&mut program.ebpf, PROGRAM_EDGE)?;
-    let attempt = |mut failed: Vec<_>, &mode: &AttachedMode| {
-        let flags = match mode {
-            AttachedMode::Native => XdpMode::Driver,
-            AttachedMode::Generic => XdpMode::Skb,
-        };
-        match xdp.attach_to_if_index(index, flags) {
-            Ok(_link) => ControlFlow::Break((mode, failed)),
-            Err(error) => {
-                failed.push((mode, with_causes(&error)));
-                ControlFlow::Continue(failed)
+    /// Finds the way to each origin, and attaches the program where it leads.
+    fn look_up_ways(&mut self) -> Result<(), KernelError> {
+        let origins = self.program.origins();
+        if origins.is_empty() {
+            return Ok(());
+        }
+        if self.settings.as_mut().is_some_and(|settings| settings.reserve(&SPLICE_PORTS)) {
+            self.remember_settings();
+        }
+        let mut ways = HashMap::new();
+        for origin in origins {
+            match self.routes.way(origin).map_err(KernelError::Routes)? {
+                Some(way) if self.interfaces.ensure(&mut self.program, way.path.link.interface) => {
+                    ways.insert(origin, way);
+                }
+                Some(_) | None => {}
             }
         }
-    };
-    match config.mode.attempts().iter().try_fold(Vec::new(), attempt) {
-        ControlFlow::Break(attached) => Ok(attached),
-        ControlFlow::Continue(tried) => Err(KernelError::Attach { interface: config.interface.clone(), tried }),
+        self.program.limit_packets(ways.values().map(|way| way.mtu).min())?;
+        self.program.route(|origin| ways.get(&origin).map(|way| way.path))
     }
+}
+
+/// Detaches what [`Kernel::load_pinned`] has left in this directory, and sets the kernel's settings back. False if there was
+/// nothing.
+pub fn detach_pinned(directory: &Path) -> bool {
+    let pins = Pins::at(directory);
+    let (settings, was_there) = pins.remove_all();
+    pins.remove_directory();
+    Settings::restore(settings);
+    was_there
+}
+
+fn check_interface(config: &KernelConfig) -> Result<(), KernelError> {
+    let no_interface = |_| KernelError::NoInterface { interface: config.interface.clone() };
+    nix::net::if_::if_nametoindex(config.interface.as_str()).map(drop).map_err(no_interface)
 }

@@ -1,7 +1,7 @@
 //! What SYN cookies in XDP need of the kernel: two settings of the network namespace, and the numbers that the SYN-ACK of the
 //! XDP program must share with the socket that the kernel makes later.
 
-use std::{fmt, fs, io, path::PathBuf};
+use std::{fmt, fs, io, ops::RangeInclusive, path::PathBuf};
 
 use super::KernelError;
 
@@ -10,13 +10,15 @@ use super::KernelError;
 /// * `tcp_syncookies = 2`: the kernel looks at a cookie though its own queue never was full.
 /// * `tcp_timestamps = 2`: no random offset, which only the kernel would know; the timestamp carries the options.
 const NEEDED: [(&str, &str); 2] = [("net/ipv4/tcp_syncookies", "2"), ("net/ipv4/tcp_timestamps", "2")];
+/// Ports that the kernel leaves alone when it chooses one.
+const RESERVED_PORTS: &str = "net/ipv4/ip_local_reserved_ports";
 /// The kernel's default, for an interface that has no IPv6 to say otherwise.
 const MTU: u32 = 1500;
 /// Headers without options.
 const HEADERS_V4: u32 = 40;
 const HEADERS_V6: u32 = 60;
 /// TCP's smallest and largest segment that is worth announcing.
-const SEGMENT_SIZES: std::ops::RangeInclusive<u32> = 536..=65_495;
+const SEGMENT_SIZES: RangeInclusive<u32> = 536..=65_495;
 /// RFC 7323, 2.3.
 const WINDOW_SCALE_MAX: u32 = 14;
 
@@ -40,33 +42,91 @@ impl fmt::Display for Setting {
 /// The settings while SYN cookies are answered by XDP. Dropping it restores them; a process that is killed leaves them, which
 /// does no harm: the kernel then answers all SYNs with cookies.
 #[derive(Debug)]
-pub(super) struct Settings(Vec<Setting>);
+pub(super) struct Settings {
+    list: Vec<Setting>,
+    /// Not to be restored when this is dropped.
+    kept: bool,
+}
 
 impl Settings {
     /// Makes the changes that are needed; if one cannot be made, none is.
     pub(super) fn apply() -> Result<Self, KernelError> {
-        let mut applied = Self(Vec::new());
+        Self::adopt(Vec::new())
+    }
+
+    /// The same after a process that has made some already: what was before them is what was before it.
+    pub(super) fn adopt(list: Vec<Setting>) -> Result<Self, KernelError> {
+        let mut applied = Self { list, kept: false };
         for (path, value) in NEEDED {
             let setting = |source| KernelError::Setting { name: name(path), value, source };
             let before = read(path).map_err(setting)?;
             fs::write(file(path), value).map_err(setting)?;
-            applied.0.push(Setting { name: name(path), value: value.to_owned(), before });
+            if !applied.has(path) {
+                applied.list.push(Setting { name: name(path), value: value.to_owned(), before });
+            }
         }
         Ok(applied)
     }
 
+    /// Leaves the settings as they are when this is dropped.
+    pub(super) fn keep(&mut self) {
+        self.kept = true;
+    }
+
+    /// Sets back what a process that is gone has set.
+    pub(super) fn restore(list: Vec<Setting>) {
+        drop(Self { list, kept: false });
+    }
+
+    fn has(&self, path: &str) -> bool {
+        self.list.iter().any(|setting| setting.name == name(path))
+    }
+
+    /// Reserves ports, so that the kernel does not take one of them for a connection of its own; once, however often it is
+    /// called. Without it some connection may, now and then, meet the port of another.
+    /// Returns whether it changed something.
+    pub(super) fn reserve(&mut self, ports: &RangeInclusive<u16>) -> bool {
+        if self.has(RESERVED_PORTS) {
+            return false;
+        }
+        let reserve = || {
+            let before = read(RESERVED_PORTS)?;
+            let range = format!("{}-{}", ports.start(), ports.end());
+            let all = if before.is_empty() { range } else { format!("{before},{range}") };
+            fs::write(file(RESERVED_PORTS), all)?;
+            // The kernel writes it in its own way, which is what it is compared with later.
+            Ok(Setting { name: name(RESERVED_PORTS), value: read(RESERVED_PORTS)?, before })
+        };
+        match reserve() {
+            Ok(setting) => {
+                self.list.push(setting);
+                true
+            }
+            Err(error) => {
+                let error: io::Error = error;
+                tracing::warn!(%error, "the ports of spliced connections cannot be reserved ({})", name(RESERVED_PORTS));
+                false
+            }
+        }
+    }
+
     /// What was set, and what was there.
     pub(super) fn list(&self) -> &[Setting] {
-        &self.0
+        &self.list
     }
 }
 
 impl Drop for Settings {
     fn drop(&mut self) {
-        for setting in &self.0 {
+        if self.kept {
+            return;
+        }
+        for setting in &self.list {
             let path = setting.name.replace('.', "/");
             // Somebody else's change since then is not undone.
-            if read(&path).is_ok_and(|now| now == setting.value) && fs::write(file(&path), &setting.before).is_err() {
+            // An empty list of ports is written as a line.
+            let before = format!("{}\n", setting.before);
+            if read(&path).is_ok_and(|now| now == setting.value) && fs::write(file(&path), before).is_err() {
                 tracing::warn!("{} could not be set back to {}", setting.name, setting.before);
             }
         }
@@ -82,11 +142,11 @@ pub(super) struct Announced {
 }
 
 impl Announced {
-    /// What the kernel would announce on this interface.
-    pub(super) fn on(interface: &str) -> Self {
+    /// What the kernel would announce on this interface, for packets of at most `largest` bytes.
+    pub(super) fn on(interface: &str, largest: u32) -> Self {
         let number = |path: &str| read(path).ok().and_then(|text| text.split_whitespace().last()?.parse().ok());
         let buffer = number("net/ipv4/tcp_rmem").max(number("net/core/rmem_max")).unwrap_or(0);
-        let mtu = number(&format!("net/ipv6/conf/{interface}/mtu")).unwrap_or(MTU);
+        let mtu = number(&format!("net/ipv6/conf/{interface}/mtu")).unwrap_or(MTU).min(largest);
         Self {
             window_scale: window_scale(buffer),
             segment_size_v4: segment_size(mtu, HEADERS_V4),

@@ -1,5 +1,7 @@
 //! What can go wrong between the daemon and the kernel, in the operator's terms.
 
+use std::path::PathBuf;
+
 use aya::{EbpfError, maps::MapError, programs::ProgramError};
 
 use super::AttachedMode;
@@ -92,6 +94,24 @@ pub enum KernelError {
         /// How many there may be.
         max: u32,
     },
+    /// More origins than the table can hold.
+    #[error("{count} origins; {max} is the limit of XDP's table")]
+    TooManyOrigins {
+        /// How many there are.
+        count: usize,
+        /// How many there may be.
+        max: u32,
+    },
+    /// More origins than one host can have.
+    #[error("host {host:?} has {count} origins of one address family; {max} is the limit")]
+    TooManyOriginsOfHost {
+        /// Its name.
+        host: String,
+        /// How many it has.
+        count: usize,
+        /// How many it may have.
+        max: usize,
+    },
     /// A name that cannot be in the host table.
     #[error("{name:?} is no host name: 1 to 255 bytes, an asterisk only as the whole first label")]
     HostName {
@@ -117,6 +137,26 @@ pub enum KernelError {
         #[source]
         source: std::io::Error,
     },
+    /// What is to outlive the process cannot be kept.
+    #[error(
+        "maps and programs cannot be pinned in {directory:?}: is it in a BPF file system? (mount -t bpf bpf /sys/fs/bpf)"
+    )]
+    Pin {
+        /// Where they should be.
+        directory: PathBuf,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The kernel's tables of routes cannot be read.
+    #[error("the routes of this host cannot be read")]
+    Routes(#[source] std::io::Error),
+    /// Connections that are ended cannot be reset.
+    #[error("raw sockets, to reset spliced connections by, cannot be opened (CAP_NET_RAW is needed)")]
+    Resets(#[source] std::io::Error),
+    /// The kernel does not say when it is through with what it was doing.
+    #[error("the kernel cannot be waited for (membarrier)")]
+    Fence(#[source] std::io::Error),
     /// A map cannot be read or written.
     #[error("the map {map} cannot be {operation}")]
     Map {
@@ -141,6 +181,15 @@ impl KernelError {
 
     pub(super) fn writing(map: &'static str) -> impl Fn(MapError) -> Self {
         move |source| Self::Map { map, operation: "written", source: Box::new(source) }
+    }
+}
+
+/// Whether all that is wrong is that the map has no such key. aya says so in one way when it looks up, and in another when it removes.
+pub(super) fn is_absent(error: &MapError) -> bool {
+    match error {
+        MapError::KeyNotFound => true,
+        MapError::SyscallError(error) => error.io_error.kind() == std::io::ErrorKind::NotFound,
+        _ => false,
     }
 }
 

@@ -7,11 +7,12 @@ use aya::{
     maps::{self, MapData},
 };
 use filter_common::{
-    layout::{HostKey, HostValue, LongName, ShortName},
+    layout::{HostKey, LongName, ShortName},
     maps::{HOSTS, HOSTS_MAX, LONG_HOSTS},
+    splice::{HOST_SPLICE, HOST_TERMINATE, HostValue},
 };
 
-use super::{KernelError, KernelPlan};
+use super::{HostAction, KernelError, KernelPlan, targets::Targets};
 
 /// What a plan changed in the tables of hosts and denied networks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,19 +32,36 @@ pub(super) struct Hosts {
     short: maps::HashMap<MapData, ShortName, HostValue>,
     long: maps::HashMap<MapData, LongName, HostValue>,
     content: HashMap<HostKey, HostValue>,
+    targets: Targets,
+    /// Hosts that are or were spliced, by number. Numbers start at 1 and are never given twice.
+    numbers: HashMap<HostKey, u32>,
 }
 
 impl Hosts {
     pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self, KernelError> {
+        let targets = Targets::take(ebpf)?;
         let mut take = |name| ebpf.take_map(name).ok_or(KernelError::Missing { what: "map", name });
         let short = maps::HashMap::try_from(take(HOSTS)?).map_err(KernelError::reading(HOSTS))?;
         let long = maps::HashMap::try_from(take(LONG_HOSTS)?).map_err(KernelError::reading(LONG_HOSTS))?;
-        Ok(Self { short, long, content: HashMap::new() })
+        Ok(Self { short, long, content: HashMap::new(), targets, numbers: HashMap::new() })
     }
 
-    /// Whether the plan's hosts can be in the tables.
+    /// Whether the plan's hosts and origins can be in the tables.
     pub(super) fn check(plan: &KernelPlan) -> Result<(), KernelError> {
+        Targets::check(plan)?;
         wanted(plan).map(drop)
+    }
+
+    /// Gives every host to the workers that is spliced and is not to be. Returns their numbers.
+    pub(super) fn protect(&mut self, plan: &KernelPlan) -> Result<Vec<u32>, KernelError> {
+        let wanted = wanted(plan)?;
+        let is_splice = |key: &HostKey| matches!(wanted.get(key), Some(HostAction::Splice(_)));
+        let spliced = |(key, value): &(&HostKey, &HostValue)| value.action == HOST_SPLICE && !is_splice(key);
+        let lose: Vec<_> = self.content.iter().filter(spliced).map(|(key, value)| (*key, *value)).collect();
+        for (key, value) in &lose {
+            self.insert(*key, HostValue { action: HOST_TERMINATE, target: 0, ..*value })?;
+        }
+        Ok(lose.iter().map(|(_, value)| value.host).collect())
     }
 
     /// Writes what differs from the plan. Hosts are added before others are removed, so a renamed host is never gone.
@@ -53,27 +71,85 @@ impl Hosts {
     /// A plan with a bad name or too many hosts changes nothing.
     pub(super) fn apply(&mut self, plan: &KernelPlan) -> Result<Changes, KernelError> {
         let wanted = wanted(plan)?;
+        self.targets.write(plan)?;
         let mut changes = Changes::default();
-        let differs = |(key, value): &(&HostKey, &HostValue)| self.content.get(key) != Some(value);
-        let write: Vec<_> = wanted.iter().filter(differs).map(|(key, value)| (*key, *value)).collect();
-        for (key, value) in write {
+        for (key, action) in &wanted {
+            let value = self.value(*key, action);
+            if self.content.get(key) == Some(&value) {
+                continue;
+            }
             // A full table may have room once what is not wanted is gone.
             if self.content.len() >= HOSTS_MAX as usize {
                 changes.removed += self.retain(&wanted)?;
             }
-            self.insert(key, value)?;
-            self.content.insert(key, value);
+            self.insert(*key, value)?;
             changes.written += 1;
         }
         changes.removed += self.retain(&wanted)?;
+        self.targets.retain(plan)?;
         Ok(changes)
+    }
+
+    /// Where hosts are spliced to.
+    pub(super) fn targets(&self) -> &Targets {
+        &self.targets
+    }
+
+    /// The same, to be changed.
+    pub(super) fn targets_mut(&mut self) -> &mut Targets {
+        &mut self.targets
+    }
+
+    /// Goes on with numbers that flows know their hosts by.
+    pub(super) fn adopt(&mut self, numbers: HashMap<HostKey, u32>) {
+        self.numbers = numbers;
+    }
+
+    /// The numbers of the hosts that are spliced.
+    pub(super) fn spliced(&self) -> Vec<u32> {
+        let spliced = self.content.values().filter(|value| value.action == HOST_SPLICE);
+        spliced.map(|value| value.host).collect()
+    }
+
+    /// Whether any host is spliced.
+    pub(super) fn splices(&self) -> bool {
+        self.content.values().any(|value| value.action == HOST_SPLICE)
+    }
+
+    /// The number of a host that is or was spliced.
+    pub(super) fn number(&self, host: &str) -> Option<u32> {
+        HostKey::new(host).and_then(|key| self.numbers.get(&key).copied())
+    }
+
+    /// The names of hosts that are or were spliced, by number.
+    pub(super) fn names(&self) -> HashMap<u32, String> {
+        self.numbers.iter().map(|(key, number)| (*number, key.pattern())).collect()
+    }
+
+    fn value(&mut self, key: HostKey, action: &HostAction) -> HostValue {
+        let target = match action {
+            HostAction::Terminate => None,
+            HostAction::Splice(to) => self.targets.number(to),
+        };
+        match target {
+            Some(target) => {
+                let next = self.numbers.values().max().map_or(1, |last| last.wrapping_add(1));
+                HostValue { action: HOST_SPLICE, host: *self.numbers.entry(key).or_insert(next), target }
+            }
+            None => {
+                let host = self.numbers.get(&key).copied().unwrap_or(0);
+                HostValue { action: HOST_TERMINATE, host, target: 0 }
+            }
+        }
     }
 
     fn insert(&mut self, key: HostKey, value: HostValue) -> Result<(), KernelError> {
         match key {
             HostKey::Short(key) => self.short.insert(key, value, 0).map_err(KernelError::writing(HOSTS)),
             HostKey::Long(key) => self.long.insert(key, value, 0).map_err(KernelError::writing(LONG_HOSTS)),
-        }
+        }?;
+        self.content.insert(key, value);
+        Ok(())
     }
 
     fn remove(&mut self, key: &HostKey) -> Result<(), KernelError> {
@@ -83,7 +159,7 @@ impl Hosts {
         }
     }
 
-    fn retain(&mut self, wanted: &HashMap<HostKey, HostValue>) -> Result<usize, KernelError> {
+    fn retain(&mut self, wanted: &HashMap<HostKey, HostAction>) -> Result<usize, KernelError> {
         let gone: Vec<_> = self.content.keys().filter(|key| !wanted.contains_key(key)).copied().collect();
         for key in &gone {
             self.remove(key)?;
@@ -93,12 +169,12 @@ impl Hosts {
     }
 }
 
-fn wanted(plan: &KernelPlan) -> Result<HashMap<HostKey, HostValue>, KernelError> {
+fn wanted(plan: &KernelPlan) -> Result<HashMap<HostKey, HostAction>, KernelError> {
     if plan.hosts.len() > HOSTS_MAX as usize {
         return Err(KernelError::TooManyHosts { count: plan.hosts.len(), max: HOSTS_MAX });
     }
-    let entry = |(name, &action): (&String, _)| match HostKey::new(name) {
-        Some(key) => Ok((key, HostValue::from(action))),
+    let entry = |(name, action): (&String, &HostAction)| match HostKey::new(name) {
+        Some(key) => Ok((key, action.clone())),
         None => Err(KernelError::HostName { name: name.clone() }),
     };
     plan.hosts.iter().map(entry).collect()

@@ -7,7 +7,7 @@ use std::{
 
 use aya::{Ebpf, maps};
 use filter_common::{
-    layout::{Address, ListenKey, ListenValue},
+    layout::{ListenKey, ListenValue},
     maps::{LISTEN, LISTEN_MAX},
 };
 
@@ -15,11 +15,7 @@ use super::KernelError;
 
 /// The key of an address.
 pub(super) fn key(address: SocketAddr) -> ListenKey {
-    let octets = match address.ip() {
-        IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
-        IpAddr::V6(v6) => v6.octets(),
-    };
-    ListenKey { address: Address::from_octets(octets), port: address.port().to_be(), padding: 0 }
+    ListenKey { address: address.ip().into(), port: address.port().to_be(), padding: 0 }
 }
 
 /// Writes the listen addresses.

@@ -1,9 +1,13 @@
 //! The embedded eBPF object.
 
-use aya::{Ebpf, programs::Program};
+use aya::{Ebpf, EbpfLoader, programs::Program};
 use filter_common::ABI_VERSION;
 
-use super::{KernelError, program};
+use super::{
+    KernelError,
+    pins::{KEPT, Pins},
+    program,
+};
 
 /// What `build.rs` embedded: the object, or the stub.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/filter-ebpf.o"));
@@ -13,14 +17,25 @@ const STUB_MARKER: &[u8] = b"mtls-filter stub: no eBPF";
 
 /// Creates the object's maps; its programs are loaded one by one.
 pub(super) fn load() -> Result<Ebpf, KernelError> {
-    load_from(OBJECT)
+    load_from(OBJECT, None)
 }
 
-fn load_from(object: &[u8]) -> Result<Ebpf, KernelError> {
+/// The same, but some of its maps are those that are pinned, or are pinned now.
+pub(super) fn load_pinned(pins: &Pins) -> Result<Ebpf, KernelError> {
+    load_from(OBJECT, Some(pins))
+}
+
+fn load_from(object: &[u8], pins: Option<&Pins>) -> Result<Ebpf, KernelError> {
     if object.starts_with(STUB_MARKER) {
         return Err(KernelError::Stub);
     }
-    let mut ebpf = Ebpf::load(object).map_err(|source| KernelError::Object(Box::new(source)))?;
+    let mut loader = EbpfLoader::new();
+    if let Some(pins) = pins {
+        for name in KEPT {
+            loader.map_pin_path(name, pins.map(name));
+        }
+    }
+    let mut ebpf = loader.load(object).map_err(|source| KernelError::Object(Box::new(source)))?;
     check_abi(&mut ebpf)?;
     Ok(ebpf)
 }
@@ -47,13 +62,13 @@ mod tests {
 
     #[test]
     fn the_stub_fails_by_name() {
-        let error = load_from(b"mtls-filter stub: no eBPF object was built\n").unwrap_err();
+        let error = load_from(b"mtls-filter stub: no eBPF object was built\n", None).unwrap_err();
         assert!(matches!(error, KernelError::Stub) && error.to_string().contains("cargo xtask build"), "{error}");
     }
 
     #[test]
     fn what_is_neither_object_nor_stub_is_refused() {
-        assert!(matches!(load_from(b"\x7fELF and then nothing"), Err(KernelError::Object(_))));
+        assert!(matches!(load_from(b"\x7fELF and then nothing", None), Err(KernelError::Object(_))));
     }
 
     #[test]

@@ -3,10 +3,11 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
-    net::{IpAddr, Ipv6Addr},
+    net::{IpAddr, Ipv6Addr, SocketAddr},
+    sync::Arc,
 };
 
-use filter_common::layout::{Address, HOST_TERMINATE, HostValue};
+use filter_common::layout::Address;
 
 /// The desired content of the maps. A host that is not in the plan is reset by XDP.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,19 +26,23 @@ impl KernelPlan {
 }
 
 /// What the packet plane does with a host's connections.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HostAction {
     /// Pass them: a worker terminates TLS.
     Terminate,
+    /// Splice them to an origin, without a worker. Whatever cannot be spliced is passed to a worker, which relays it.
+    Splice(Arc<SpliceTo>),
 }
 
-impl From<HostAction> for HostValue {
-    fn from(action: HostAction) -> Self {
-        match action {
-            HostAction::Terminate => Self { action: HOST_TERMINATE },
-        }
-    }
+/// Where a host's connections are spliced to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SpliceTo {
+    /// The origins that can be used now, in any order; a client gets one of its own address family. None at all: workers get
+    /// every connection. Those that are here already stay with their origin when it is taken out.
+    pub origins: BTreeSet<SocketAddr>,
+    /// They expect a PROXY protocol header (version 2).
+    pub proxy_protocol: bool,
 }
 
 /// An IP network.
@@ -58,11 +63,16 @@ impl Network {
         Some(Self { address: network, prefix })
     }
 
+    /// How many bits of its addresses are the same.
+    pub(super) fn prefix(self) -> u8 {
+        self.prefix
+    }
+
     /// Its bits and first address as the kernel's trie has them.
     pub(super) fn key(self) -> (u32, Address) {
         match self.address {
-            IpAddr::V4(v4) => (u32::from(self.prefix) + 96, Address::from_octets(v4.to_ipv6_mapped().octets())),
-            IpAddr::V6(v6) => (self.prefix.into(), Address::from_octets(v6.octets())),
+            IpAddr::V4(_) => (u32::from(self.prefix) + 96, self.address.into()),
+            IpAddr::V6(_) => (self.prefix.into(), self.address.into()),
         }
     }
 }

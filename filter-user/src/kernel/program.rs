@@ -1,20 +1,32 @@
 //! The packet plane's program, loaded and with its maps, not attached to anything.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    collections::HashMap,
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use aya::{
     Ebpf,
     maps::{Array, MapData, PerCpuArray},
-    programs::{TestRun, TestRunOptions, Xdp},
+    programs::{ProgramFd, SchedClassifier, TestRun, TestRunOptions, TestRunResult, Xdp},
 };
 use filter_common::{
     ABI_VERSION, Reason,
-    layout::{Config, Counter},
-    maps::{CONFIG, COUNTERS, PROGRAM_ABI, PROGRAM_EDGE},
+    layout::{Config, Counter, HostKey},
+    maps::{CONFIG, COUNTERS, PROGRAM_ABI, PROGRAM_EDGE, PROGRAM_REPLAY},
 };
 
 use super::{
-    Changes, KernelError, KernelLog, KernelPlan, cookies::Announced, deny::Deny, host, hosts::Hosts, listen, object,
+    Changes, Flow, HostCount, KernelError, KernelLog, KernelPlan, Path, Penalty, SPLICE_PORTS,
+    cookies::Announced,
+    deny::{Denied, Deny},
+    flows::Flows,
+    host,
+    hosts::Hosts,
+    listen, object,
+    penalties::Penalties,
+    pins::Pins,
 };
 
 /// Bytes of memory for what comes out of a test run: more than any packet that goes in.
@@ -26,9 +38,13 @@ pub struct Program {
     pub(super) ebpf: Ebpf,
     hosts: Hosts,
     deny: Deny,
+    flows: Flows,
+    penalties: Penalties,
     counters: PerCpuArray<MapData, Counter>,
     config: Array<MapData, Config>,
     content: Config,
+    /// The edge's interface, once SYNs are answered there.
+    edge: Option<String>,
 }
 
 /// What was counted under one reason since the program was loaded, on all CPUs.
@@ -57,31 +73,139 @@ impl Program {
     /// Loads the program and writes all maps but the host table, which is empty.
     pub fn load(listen: &[SocketAddr], log_sample: u32) -> Result<Self, KernelError> {
         host::check(host::LOAD)?;
-        let mut ebpf = object::load()?;
+        Self::fill(object::load()?, listen, log_sample)
+    }
+
+    /// The same, going on with the flows that are pinned, and with the numbers that they know their hosts by.
+    pub(super) fn load_pinned(
+        listen: &[SocketAddr],
+        log_sample: u32,
+        pins: &Pins,
+        numbers: HashMap<HostKey, u32>,
+    ) -> Result<Self, KernelError> {
+        host::check(host::LOAD)?;
+        let ebpf = object::load_pinned(pins)?;
+        pins.pin_read(&ebpf)?;
+        let mut program = Self::fill(ebpf, listen, log_sample)?;
+        program.hosts.adopt(numbers);
+        if !program.penalties()?.is_empty() {
+            program.configure(Config { penalties: 1, ..program.content })?;
+        }
+        Ok(program)
+    }
+
+    /// Ends the connections that the tables would not let anybody open now.
+    pub(super) fn end_strays(&mut self) -> Result<usize, KernelError> {
+        self.flows.keep(&self.hosts.spliced(), &self.deny.all())
+    }
+
+    fn fill(mut ebpf: Ebpf, listen: &[SocketAddr], log_sample: u32) -> Result<Self, KernelError> {
         listen::fill(&mut ebpf, listen)?;
         object::program::<Xdp>(&mut ebpf, PROGRAM_EDGE)?.load().map_err(KernelError::program(PROGRAM_EDGE))?;
+        let replay = object::program::<SchedClassifier>(&mut ebpf, PROGRAM_REPLAY)?;
+        replay.load().map_err(KernelError::program(PROGRAM_REPLAY))?;
         let mut take = |name| ebpf.take_map(name).ok_or(KernelError::Missing { what: "map", name });
         let counters = PerCpuArray::try_from(take(COUNTERS)?).map_err(KernelError::reading(COUNTERS))?;
         let config = Array::try_from(take(CONFIG)?).map_err(KernelError::reading(CONFIG))?;
         let hosts = Hosts::take(&mut ebpf)?;
         let deny = Deny::take(&mut ebpf)?;
-        let content = Config { abi_version: ABI_VERSION, log_sample, ..Config::default() };
-        let mut program = Self { ebpf, hosts, deny, counters, config, content };
-        program.write_config()?;
+        let flows = Flows::take(&mut ebpf)?;
+        let penalties = Penalties::take(&mut ebpf)?;
+        let mut program =
+            Self { ebpf, hosts, deny, flows, penalties, counters, config, content: Config::default(), edge: None };
+        let cpus = aya::util::nr_cpus().map_or(1, |cpus| cpus as u32).max(1);
+        let ports = u32::from(SPLICE_PORTS.end() - SPLICE_PORTS.start()) + 1;
+        program.configure(Config {
+            abi_version: ABI_VERSION,
+            log_sample,
+            first_port: u32::from(*SPLICE_PORTS.start()),
+            ports_per_cpu: (ports / cpus).max(1),
+            ..Config::default()
+        })?;
         Ok(program)
+    }
+
+    /// Takes every host off the fast path that is spliced and, by this plan, is not to be, and denies the networks that it
+    /// denies: when this returns, new connections to those hosts are passed to workers, and those that were spliced, to them or
+    /// from those networks, are gone. Returns how many were. A plan that cannot be applied changes nothing.
+    pub fn protect(&mut self, plan: &KernelPlan) -> Result<usize, KernelError> {
+        check(plan)?;
+        let hosts = self.hosts.protect(plan)?;
+        let denied = self.deny.protect(plan)?;
+        if hosts.is_empty() && denied.is_empty() { Ok(0) } else { self.flows.kill(&hosts, &denied) }
     }
 
     /// Brings the maps to what the plan wants. A plan that cannot be applied changes nothing.
     pub fn apply(&mut self, plan: &KernelPlan) -> Result<Changes, KernelError> {
-        Deny::check(plan)?;
-        Hosts::check(plan)?;
-        let before = self.deny.count();
-        // Protect first, relax last: a failure between leaves more refused than the plan wants, never less.
-        let denied = self.deny.protect(plan)?;
+        self.protect(plan)?;
+        self.fill_tables(plan)
+    }
+
+    /// The same for a program whose tables are empty, and that no packet comes by.
+    pub(super) fn fill_tables(&mut self, plan: &KernelPlan) -> Result<Changes, KernelError> {
+        check(plan)?;
+        // Deny first, allow last: a failure between leaves more refused than the plan wants, never less.
+        self.deny.protect(plan)?;
         let changes = self.hosts.apply(plan)?;
         self.deny.relax(plan)?;
-        let allowed = before + denied - self.deny.count();
+        self.configure(Config { splices: self.hosts.splices().into(), ..self.content })?;
+        let (denied, allowed) = self.deny.take_changes();
         Ok(Changes { denied, allowed, ..changes })
+    }
+
+    /// The spliced connections.
+    pub fn flows(&self) -> Result<Vec<Flow>, KernelError> {
+        self.flows.list(&self.hosts.names())
+    }
+
+    /// Ends every spliced connection of a host, both ends with a reset. Returns how many there were.
+    pub fn kill_flows(&mut self, host: &str) -> Result<usize, KernelError> {
+        match self.hosts.number(host) {
+            Some(number) => self.flows.kill(&[number], &Denied::default()),
+            None => Ok(0),
+        }
+    }
+
+    /// Ends spliced connections on which nothing was heard for so long, and forgets those that ended without saying so.
+    /// Returns how many. To be called every few seconds.
+    pub fn sweep(&mut self, idle: Duration) -> Result<usize, KernelError> {
+        self.flows.sweep(idle)
+    }
+
+    /// What became of the spliced connections of each host, since the host was spliced first.
+    pub fn host_counters(&self) -> Result<Vec<HostCount>, KernelError> {
+        self.flows.counters(&self.hosts.names())
+    }
+
+    /// The origins of the plan.
+    pub fn origins(&self) -> Vec<SocketAddr> {
+        self.hosts.targets().origins().collect()
+    }
+
+    /// Those of them that nobody knows the way to: workers get their connections.
+    pub fn unreachable_origins(&self) -> Vec<SocketAddr> {
+        self.hosts.targets().unreachable()
+    }
+
+    /// Writes the way to each origin as `find` knows it; an origin without one is not spliced to.
+    pub fn route(&mut self, find: impl FnMut(SocketAddr) -> Option<Path>) -> Result<(), KernelError> {
+        self.hosts.targets_mut().route(find)
+    }
+
+    /// Drops SYNs of this address for so long.
+    pub fn punish(&mut self, address: IpAddr, duration: Duration) -> Result<(), KernelError> {
+        self.configure(Config { penalties: 1, ..self.content })?;
+        self.penalties.punish(address, duration)
+    }
+
+    /// The addresses that are punished now.
+    pub fn penalties(&self) -> Result<Vec<Penalty>, KernelError> {
+        self.penalties.list()
+    }
+
+    /// Takes a punishment back; false if there was none.
+    pub fn pardon(&mut self, address: IpAddr) -> Result<bool, KernelError> {
+        self.penalties.pardon(address)
     }
 
     /// What was counted, in the order of the reasons' numbers.
@@ -96,20 +220,32 @@ impl Program {
 
     /// Logs one in so many packets for listen addresses from now on; 0 logs none.
     pub fn set_log_sample(&mut self, log_sample: u32) -> Result<(), KernelError> {
-        self.content.log_sample = log_sample;
-        self.write_config()
+        self.configure(Config { log_sample, ..self.content })
     }
 
     /// Answers SYNs with cookies from now on, with what the kernel would announce on this interface. The kernel takes the
     /// cookies only with the settings that [`Kernel`](super::Kernel) makes.
     pub fn answer_syns(&mut self, interface: &str) -> Result<(), KernelError> {
-        let Announced { window_scale, segment_size_v4, segment_size_v6 } = Announced::on(interface);
-        self.content = Config { syn_cookies: 1, window_scale, segment_size_v4, segment_size_v6, ..self.content };
-        self.write_config()
+        self.edge = Some(interface.to_owned());
+        self.configure(Config { syn_cookies: 1, ..self.content })?;
+        self.limit_packets(None)
     }
 
-    fn write_config(&mut self) -> Result<(), KernelError> {
-        self.config.set(0, self.content, 0).map_err(KernelError::writing(CONFIG))
+    /// Announces segments that fit into packets of so many bytes, if those of the edge's interface may be larger: they go on to
+    /// origins as they come.
+    pub fn limit_packets(&mut self, largest: Option<u32>) -> Result<(), KernelError> {
+        let Some(edge) = &self.edge else { return Ok(()) };
+        let announced = Announced::on(edge, largest.unwrap_or(u32::MAX));
+        let Announced { window_scale, segment_size_v4, segment_size_v6 } = announced;
+        self.configure(Config { window_scale, segment_size_v4, segment_size_v6, ..self.content })
+    }
+
+    fn configure(&mut self, content: Config) -> Result<(), KernelError> {
+        if content != self.content {
+            self.config.set(0, content, 0).map_err(KernelError::writing(CONFIG))?;
+            self.content = content;
+        }
+        Ok(())
     }
 
     /// The program's debug lines, for whoever is the first to ask.
@@ -123,9 +259,22 @@ impl Program {
         Ok(info.map_err(KernelError::program(PROGRAM_EDGE))?.verified_instruction_count().unwrap_or(0))
     }
 
+    /// The program itself, for another one to go on to.
+    pub fn edge_program(&mut self) -> Result<ProgramFd, KernelError> {
+        let program = object::program::<Xdp>(&mut self.ebpf, PROGRAM_EDGE)?;
+        let fd = program.fd().map_err(KernelError::program(PROGRAM_EDGE))?;
+        fd.try_clone().map_err(|error| KernelError::program(PROGRAM_EDGE)(error.into()))
+    }
+
     /// Runs the program `repeat` times on a packet that never was on a wire (`BPF_PROG_TEST_RUN`).
     pub fn run(&mut self, packet: &[u8], repeat: u32) -> Result<Run, KernelError> {
-        run(&mut self.ebpf, PROGRAM_EDGE, packet, repeat)
+        run::<Xdp>(&mut self.ebpf, PROGRAM_EDGE, packet, repeat)
+    }
+
+    /// Runs the program that answers origins on a packet that never was on a wire. What it sends goes out by the loopback
+    /// interface of this network namespace.
+    pub fn run_replay(&mut self, packet: &[u8], repeat: u32) -> Result<Run, KernelError> {
+        run::<SchedClassifier>(&mut self.ebpf, PROGRAM_REPLAY, packet, repeat)
     }
 }
 
@@ -135,15 +284,25 @@ impl std::fmt::Debug for Program {
     }
 }
 
+/// Whether all of the plan fits.
+fn check(plan: &KernelPlan) -> Result<(), KernelError> {
+    Deny::check(plan)?;
+    Hosts::check(plan)
+}
+
 /// What the object's own ABI version is.
 pub(super) fn abi_version(ebpf: &mut Ebpf) -> Result<u32, KernelError> {
     object::program::<Xdp>(ebpf, PROGRAM_ABI)?.load().map_err(KernelError::program(PROGRAM_ABI))?;
     // The smallest packet that a test run takes.
-    run(ebpf, PROGRAM_ABI, &[0; 64], 1).map(|run| run.action)
+    run::<Xdp>(ebpf, PROGRAM_ABI, &[0; 64], 1).map(|run| run.action)
 }
 
-fn run(ebpf: &mut Ebpf, name: &'static str, packet: &[u8], repeat: u32) -> Result<Run, KernelError> {
-    let program = object::program::<Xdp>(ebpf, name)?;
+fn run<P>(ebpf: &mut Ebpf, name: &'static str, packet: &[u8], repeat: u32) -> Result<Run, KernelError>
+where
+    for<'a> &'a mut P: TryFrom<&'a mut aya::programs::Program>,
+    P: for<'a> TestRun<Opts<'a> = TestRunOptions<'a>, Result = TestRunResult>,
+{
+    let program = object::program::<P>(ebpf, name)?;
     let mut out = vec![0; RUN_MAX];
     let options =
         TestRunOptions { data_in: Some(packet), data_out: Some(&mut out), repeat, ..TestRunOptions::default() };

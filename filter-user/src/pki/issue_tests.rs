@@ -95,7 +95,7 @@ fn an_issued_certificate_names_its_key_and_its_issuers_and_has_a_serial_of_its_o
             ParsedExtension::AuthorityKeyIdentifier(found) => found.key_identifier.as_ref().map(|id| id.0.to_vec()),
             _ => None,
         });
-        let issuer = crate::pki::details::upper_hex(&issuer.unwrap());
+        let issuer = details::upper_hex(&issuer.unwrap());
         assert_eq!(Some(issuer.as_str()), managed.authority().ski());
     }
 }

@@ -1,6 +1,6 @@
 //! From the configuration and the desired state to a snapshot. Pure: no I/O, no clock.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use filter_rules::{Action, ActionError, BlockResponse, Lists, RuleSet, RuleSpec};
@@ -10,7 +10,8 @@ use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ServerConfig, version};
 use thiserror::Error;
 
-use super::{HostPolicy, Snapshot, ZonePolicy, lists, trust};
+use super::reach::{Reach, ZoneReach};
+use super::{HostPolicy, Passthrough, Snapshot, Termination, ZonePolicy, lists, trust};
 use crate::config::{Config, Host, Zone};
 use crate::model::{AuthorityId, RuleAction, RuleRecord, State, ZoneId};
 use crate::pki::{OptionalClientAuth, TrustAnchors};
@@ -54,6 +55,22 @@ pub enum CompileError {
         /// What is wrong.
         message: String,
     },
+    /// Only a worker could carry out a rule, and a host has no certificate that a worker could show.
+    #[error(
+        "rule {rule} ({name}) of {zone} may concern requests for {host}, which is passed through unopened and has no certificate to be \
+         terminated with: give the host `certificate`, `private_key` and `upstream` in the configuration, or restrict the rule to \
+         other hosts"
+    )]
+    NoCertificate {
+        /// The zone.
+        zone: String,
+        /// The rule.
+        rule: String,
+        /// The name of the rule.
+        name: String,
+        /// The host.
+        host: String,
+    },
     /// TLS cannot be set up for a host.
     #[error("TLS of {host} cannot be set up: {error}")]
     Tls {
@@ -79,14 +96,18 @@ pub fn compile(
     let lists = lists::lists(config, state)?;
     let mut zones = Vec::with_capacity(config.zones.len());
     let mut hosts = HashMap::new();
+    let names: HashSet<&str> = config.hosts().map(|(_, host)| host.name.as_str()).collect();
     for (position, zone) in config.zones.iter().enumerate() {
         let id = ZoneId::of_name(zone.name.as_str());
         let rules = rules(zone, id, state, &lists)?;
-        zones.push(ZonePolicy { id, name: zone.name.as_str().into(), rules });
+        let mut reach = ZoneReach::new(&rules);
         for host in &zone.hosts {
-            let policy = host_policy(&provider, (position, zone, id), host, state, previous)?;
+            let passthrough = passthrough(zone, host, &mut reach, &names)?;
+            let termination = termination(&provider, (zone, id), host, state, previous)?;
+            let policy = HostPolicy { zone: position, termination, passthrough };
             hosts.insert(host.name.as_str().into(), Arc::new(policy));
         }
+        zones.push(ZonePolicy { id, name: zone.name.as_str().into(), rules });
     }
     Ok(Snapshot { generation, zones, hosts })
 }
@@ -115,36 +136,61 @@ fn rule_spec(zone: &Zone, record: &RuleRecord) -> Result<RuleSpec, CompileError>
     })
 }
 
-fn host_policy(
+/// How the host is passed through; `None` if its connections need a worker.
+fn passthrough(
+    zone: &Zone,
+    host: &Host,
+    reach: &mut ZoneReach<'_>,
+    names: &HashSet<&str>,
+) -> Result<Option<Arc<Passthrough>>, CompileError> {
+    let Some(passthrough) = &host.passthrough else { return Ok(None) };
+    match reach.of(host.name.as_str(), |name| names.contains(name)) {
+        Reach::Networks(blocked) => Ok(Some(Arc::new(Passthrough {
+            host: host.name.as_str().into(),
+            origins: passthrough.origins.clone(),
+            proxy_protocol: passthrough.proxy_protocol,
+            blocked,
+        }))),
+        Reach::Requests(_) if host.termination.is_some() => Ok(None),
+        Reach::Requests(rule) => Err(CompileError::NoCertificate {
+            zone: zone.name.to_string(),
+            rule: rule.id().to_owned(),
+            name: rule.name().to_owned(),
+            host: host.name.to_string(),
+        }),
+    }
+}
+
+fn termination(
     provider: &Arc<CryptoProvider>,
-    (position, zone, id): (usize, &Zone, ZoneId),
+    (zone, id): (&Zone, ZoneId),
     host: &Host,
     state: &State,
     previous: Option<&Snapshot>,
-) -> Result<HostPolicy, CompileError> {
+) -> Result<Option<Arc<Termination>>, CompileError> {
+    let Some(wanted) = &host.termination else { return Ok(None) };
     let authorities = trust::authorities(host, zone, id, state)?;
     let ids: Box<[AuthorityId]> = authorities.iter().map(|authority| authority.id()).collect();
     let same = previous
-        .and_then(|previous| previous.hosts.get(host.name.as_str()))
-        .filter(|previous| previous.authorities == ids && Arc::ptr_eq(&previous.certificate, &host.certificate));
+        .and_then(|previous| previous.hosts.get(host.name.as_str())?.termination.as_ref())
+        .filter(|previous| previous.authorities == ids && Arc::ptr_eq(&previous.certificate, &wanted.certificate));
     let (tls, anchors) = match same {
         Some(previous) => (previous.tls.clone(), previous.anchors.clone()),
         None => {
             let anchors = (!authorities.is_empty()).then(|| TrustAnchors::new(&authorities));
-            let tls = server_config(provider, &host.certificate, anchors.as_ref())
+            let tls = server_config(provider, &wanted.certificate, anchors.as_ref())
                 .map_err(|error| CompileError::Tls { host: host.name.to_string(), error })?;
             (Arc::new(tls), anchors)
         }
     };
-    Ok(HostPolicy {
-        zone: position,
+    Ok(Some(Arc::new(Termination {
         tls,
         anchors,
         authorities: ids,
-        certificate: host.certificate.clone(),
-        upstream: host.upstream.clone(),
-        forward_client_cert: host.forward_client_cert,
-    })
+        certificate: wanted.certificate.clone(),
+        upstream: wanted.upstream.clone(),
+        forward_client_cert: wanted.forward_client_cert,
+    })))
 }
 
 /// TLS of one host.

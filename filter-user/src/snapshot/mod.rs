@@ -7,11 +7,13 @@ mod compile;
 mod deny;
 mod lists;
 mod publish;
+mod reach;
 #[cfg(test)]
 mod tests;
 mod trust;
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use filter_rules::{NetworkSet, RuleSet};
@@ -19,7 +21,7 @@ use rustls::ServerConfig;
 use rustls::sign::CertifiedKey;
 
 pub use compile::{CompileError, compile};
-pub use publish::{PublishError, Publisher};
+pub use publish::{PacketPlane, PublishError, Publisher};
 pub use trust::is_mtls;
 
 use crate::config::Upstream;
@@ -53,6 +55,15 @@ pub struct ZonePolicy {
 pub struct HostPolicy {
     /// Position of its zone in [`Snapshot::zones`].
     pub zone: usize,
+    /// What it takes to terminate its TLS. Absent only while `passthrough` is present.
+    pub termination: Option<Arc<Termination>>,
+    /// Where its connections are passed on to unopened: present while no rule can do anything to a request for the host.
+    pub passthrough: Option<Arc<Passthrough>>,
+}
+
+/// How workers terminate the TLS of a host.
+#[derive(Debug)]
+pub struct Termination {
     /// Certificate, protocol versions, and whether a client certificate is asked for.
     pub tls: Arc<ServerConfig>,
     /// The CAs whose certificates count on this host; `None` if it asks for none.
@@ -67,11 +78,24 @@ pub struct HostPolicy {
     pub forward_client_cert: bool,
 }
 
-impl HostPolicy {
+impl Termination {
     /// Whether the same CAs count on both hosts, so that a certificate that was judged for one need not be judged for the other.
     pub fn trusts_as(&self, other: &Self) -> bool {
         self.authorities == other.authorities
     }
+}
+
+/// How connections for a host are passed on.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Passthrough {
+    /// The host's name in the configuration.
+    pub host: Arc<str>,
+    /// The origins, whether or not they answer.
+    pub origins: Arc<[SocketAddr]>,
+    /// Whether each connection begins with a PROXY protocol header.
+    pub proxy_protocol: bool,
+    /// Clients who are blocked whatever they ask for.
+    pub blocked: NetworkSet,
 }
 
 impl Snapshot {
@@ -92,8 +116,8 @@ impl Snapshot {
         deny::denied(self)
     }
 
-    /// The names of the hosts, wildcards as `*.` names.
-    pub fn host_names(&self) -> impl Iterator<Item = &str> {
-        self.hosts.keys().map(|name| &**name)
+    /// The hosts with their names, wildcards with their `*.` names.
+    pub fn hosts(&self) -> impl Iterator<Item = (&str, &HostPolicy)> {
+        self.hosts.iter().map(|(name, host)| (&**name, &**host))
     }
 }

@@ -12,6 +12,22 @@ use crate::datapath::Datapath;
 use crate::kernel::KernelError;
 use crate::worker::{Worker, WorkerError};
 
+/// The packets' side of a publication.
+pub trait PacketPlane {
+    /// Takes off the fast path whatever `snapshot` does not allow there, and ends what goes on there of it. When this returns, nothing
+    /// passes by the workers that `snapshot` wants them to see.
+    ///
+    /// # Errors
+    /// When the maps cannot be written.
+    fn protect(&self, snapshot: &Snapshot) -> Result<(), KernelError>;
+
+    /// Puts on the fast path whatever `snapshot` allows there. Only for a snapshot that every worker decides by.
+    ///
+    /// # Errors
+    /// When the maps cannot be written.
+    fn relax(&self, snapshot: &Snapshot) -> Result<(), KernelError>;
+}
+
 /// Why a snapshot is not in force everywhere. What could be put in force is; asking again is safe.
 #[derive(Debug, Error)]
 pub enum PublishError {
@@ -25,14 +41,14 @@ pub enum PublishError {
 
 /// What a snapshot is published to.
 #[derive(Debug)]
-pub struct Publisher {
+pub struct Publisher<P = Datapath> {
     workers: Vec<Worker>,
-    datapath: Datapath,
+    datapath: P,
 }
 
-impl Publisher {
-    /// Publishes to these workers, and to the XDP maps if there are any.
-    pub fn new(workers: Vec<Worker>, datapath: Datapath) -> Self {
+impl<P> Publisher<P> {
+    /// Publishes to these workers, and to the packet plane.
+    pub fn new(workers: Vec<Worker>, datapath: P) -> Self {
         Self { workers, datapath }
     }
 
@@ -42,26 +58,8 @@ impl Publisher {
     }
 
     /// How packets reach the workers.
-    pub fn datapath(&self) -> &Datapath {
+    pub fn datapath(&self) -> &P {
         &self.datapath
-    }
-
-    /// Puts `snapshot` in force; returns when no decision by an older one can come any more.
-    ///
-    /// # Errors
-    /// When a worker or the kernel did not take it.
-    pub async fn publish(&self, snapshot: &Arc<Snapshot>) -> Result<(), PublishError> {
-        // One that is stuck must not keep the others from what the new rules forbid.
-        let mut workers = Ok(());
-        for worker in &self.workers {
-            let published = worker.publish(snapshot.clone()).await;
-            workers = workers.and(published);
-        }
-        // After the workers, who are the authority: a network that is denied now they refuse already, and one that is not any more
-        // reaches them only when they serve it.
-        let maps = self.datapath.apply(snapshot);
-        workers?;
-        Ok(maps?)
     }
 
     /// Returns when every decision is younger than the call.
@@ -69,11 +67,38 @@ impl Publisher {
     /// # Errors
     /// When a worker is gone or stuck.
     pub async fn fence(&self) -> Result<(), PublishError> {
+        // One that is stuck must not keep the others from being asked.
         let mut workers = Ok(());
         for worker in &self.workers {
-            let fenced = worker.fence().await;
-            workers = workers.and(fenced);
+            workers = workers.and(worker.fence().await);
         }
         Ok(workers?)
+    }
+}
+
+impl<P: PacketPlane> Publisher<P> {
+    /// Puts `snapshot` in force; returns when no decision by an older one can come any more.
+    ///
+    /// # Errors
+    /// When a worker or the kernel did not take it. What could be protected is; nothing was relaxed.
+    pub async fn publish(&self, snapshot: &Arc<Snapshot>) -> Result<(), PublishError> {
+        let protected = self.datapath.protect(snapshot);
+        // Whatever fails must not keep the rest from what the new rules forbid.
+        let mut workers = Ok(());
+        for worker in &self.workers {
+            workers = workers.and(worker.publish(snapshot.clone()).await);
+        }
+        protected?;
+        workers?;
+        Ok(self.datapath.relax(snapshot)?)
+    }
+
+    /// Brings the fast path to what `snapshot`, which is in force, says now that other origins answer.
+    ///
+    /// # Errors
+    /// When the kernel did not take it.
+    pub fn route(&self, snapshot: &Snapshot) -> Result<(), PublishError> {
+        self.datapath.protect(snapshot)?;
+        Ok(self.datapath.relax(snapshot)?)
     }
 }

@@ -7,9 +7,11 @@ use crate::config::{Host, Zone};
 use crate::model::{AssociationRecord, AuthorityRecord, State, ZoneId};
 use crate::pki::Authority;
 
-/// Whether clients of `host` are asked for a certificate: by the configuration, or by an association with an authority.
+/// Whether clients of `host` are asked for a certificate: by the configuration, or by an association with an authority. Never where no
+/// worker can terminate TLS.
 pub fn is_mtls(host: &Host, zone: ZoneId, state: &State) -> bool {
-    counts_managed(host, zone, state) || associations(host, zone, state).next().is_some()
+    host.termination.is_some()
+        && (counts_managed(host, zone, state) || associations(host, zone, state).next().is_some())
 }
 
 /// The authorities whose certificates count on `host`: uploaded ones that are associated with it, the newest first, then the zone's own.

@@ -1,5 +1,7 @@
 //! Why a request or a connection ended as it did.
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
 /// Declares the reasons with their names, so that no list of them can miss one.
 macro_rules! reasons {
     ($($(#[$doc:meta])* $variant:ident = $name:literal,)+) => {
@@ -23,7 +25,7 @@ macro_rules! reasons {
 reasons! {
     /// Request permitted and answered by the upstream.
     Proxied = "proxied",
-    /// Request blocked by a rule.
+    /// Request blocked by a rule; or connection to be passed on, from an address that a rule blocks.
     Blocked = "blocked",
     /// Request without a usable Host header (400).
     BadHost = "bad_host",
@@ -49,6 +51,14 @@ reasons! {
     HandshakeTimeout = "handshake_timeout",
     /// TLS handshake that failed: no common version, a broken client signature, a client that went away.
     HandshakeFailed = "handshake_failed",
+    /// Connection passed on unopened, and ended by the client or the origin.
+    Relayed = "relayed",
+    /// Connection to be passed on, and no origin of its host can be reached.
+    OriginUnreachable = "origin_unreachable",
+    /// Connection passed on, and closed because nothing moved on it any more.
+    RelayIdle = "relay_idle",
+    /// Connection passed on, and closed because a rule was deployed that can reach its host.
+    RelayWithdrawn = "relay_withdrawn",
     /// Connection refused because the worker has as many as it may.
     TooManyConnections = "too_many_connections",
 }
@@ -57,6 +67,25 @@ impl Reason {
     /// Position among [`Reason::ALL`].
     pub(super) const fn index(self) -> usize {
         self as usize
+    }
+
+    /// The reason of a name.
+    pub fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|reason| reason.name() == name)
+    }
+}
+
+/// As its name.
+impl Serialize for Reason {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+impl<'de> Deserialize<'de> for Reason {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        Self::of_name(&name).ok_or_else(|| de::Error::custom(format!("there is no reason {name:?}")))
     }
 }
 
@@ -72,6 +101,7 @@ mod tests {
         assert_eq!(names.len(), Reason::ALL.len());
         for (position, reason) in Reason::ALL.iter().enumerate() {
             assert_eq!(reason.index(), position);
+            assert_eq!(Reason::of_name(reason.name()), Some(*reason));
         }
     }
 }

@@ -24,6 +24,8 @@ pub(super) struct ClientHello {
     pub(super) server_name: Option<String>,
     /// The body of the ClientHello message.
     pub(super) body: Box<[u8]>,
+    /// Everything that was read, as it came.
+    pub(super) received: BytesMut,
 }
 
 /// Reads from `stream` until the ClientHello is complete.
@@ -52,7 +54,7 @@ async fn read_unlimited(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> R
             Ok(None) => {}
             Ok(Some(accepted)) => {
                 let server_name = accepted.client_hello().server_name().map(str::to_ascii_lowercase);
-                return Ok(ClientHello { accepted, server_name, body: body(&records) });
+                return Ok(ClientHello { accepted, server_name, body: body(&records), received: records });
             }
             Err((error, mut alert)) => {
                 tracing::debug!(%error, "refused a ClientHello");

@@ -2,18 +2,23 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use filter_rules::{Field, RuleSet};
 use tokio::sync::watch;
 
 use super::ray::RayIds;
+use super::relay::Relays;
 use super::upstream::Upstreams;
 use crate::geo::Databases;
+use crate::origins::Origins;
+use crate::penalty::Offences;
 use crate::pki::ChainCache;
 use crate::revocation::RevocationReader;
 use crate::snapshot::Snapshot;
-use crate::telemetry::{AccessLog, Counters};
+use crate::telemetry::{Counters, Recorder};
 
 /// What all connections of one worker share.
 pub(super) struct Context {
@@ -29,10 +34,18 @@ pub(super) struct Context {
     pub(super) chains: RefCell<ChainCache>,
     /// Connections to upstreams.
     pub(super) upstreams: Upstreams,
+    /// Connections that are passed on unopened.
+    pub(super) relays: Rc<Relays>,
+    /// Which origins they may be passed on to.
+    pub(super) origins: Arc<Origins>,
+    /// How long nothing may move on one.
+    pub(super) relay_idle_timeout: Duration,
+    /// Where blocked addresses are reported.
+    pub(super) offences: Offences,
     /// What this worker counts.
     pub(super) counters: Arc<Counters>,
     /// Where requests are written down.
-    pub(super) access: AccessLog,
+    pub(super) recorder: Recorder,
     /// Names for requests.
     pub(super) rays: RayIds,
     /// True once the daemon is to stop: connections end after the request they serve.

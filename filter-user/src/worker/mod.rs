@@ -12,8 +12,11 @@ mod fingerprint;
 mod headers;
 pub mod limits;
 mod listener;
+#[cfg(test)]
+mod publish_tests;
 mod ray;
 mod refusal;
+mod relay;
 mod request;
 mod respond;
 mod session;
@@ -24,4 +27,5 @@ mod upstream;
 mod verdict;
 
 pub use listener::bind as bind_listener;
+pub use relay::{RelayReport, RelayTotals, RelayedConnection};
 pub use thread::{Command, Spawn, Worker, WorkerError, WorkerThread};

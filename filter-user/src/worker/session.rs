@@ -10,7 +10,7 @@ use rustls_pki_types::{CertificateDer, UnixTime};
 use super::context::Context;
 use super::fingerprint::Fingerprint;
 use crate::pki::{ClientIdentity, TrustAnchors};
-use crate::snapshot::{HostPolicy, Snapshot};
+use crate::snapshot::{HostPolicy, Snapshot, Termination};
 
 /// The client's end of one TLS connection.
 pub(super) struct Session {
@@ -33,12 +33,14 @@ pub(super) struct Session {
     binding: RefCell<Binding>,
 }
 
-/// Where a ClientHello leads.
+/// Whom a connection that is terminated is for.
 pub(super) struct Route {
     /// The SNI, lower-cased.
     pub(super) server_name: String,
-    /// Its host.
-    pub(super) host: Arc<HostPolicy>,
+    /// Position of its host's zone in the snapshot.
+    pub(super) zone: usize,
+    /// How its host is terminated.
+    pub(super) termination: Arc<Termination>,
     /// Generation of the snapshot that the host is of; a newer one may be in force before the handshake ends.
     pub(super) generation: u64,
 }
@@ -47,8 +49,8 @@ pub(super) struct Route {
 #[derive(Clone)]
 pub(super) struct Binding {
     generation: u64,
-    /// The host's rules and upstream; `None` if it is not served any more.
-    pub(super) host: Option<Arc<HostPolicy>>,
+    /// The position of the host's zone, and how it is terminated; `None` if it is not served any more.
+    pub(super) host: Option<(usize, Arc<Termination>)>,
     /// What the presented chain is worth to the CAs that are bound to the host.
     pub(super) identity: ClientIdentity,
 }
@@ -62,10 +64,10 @@ impl Session {
         hello: Box<[u8]>,
         tls: &ServerConnection,
     ) -> Self {
-        let Route { server_name, host, generation } = route;
+        let Route { server_name, zone, termination, generation } = route;
         let presented = tls.peer_certificates().unwrap_or_default();
         let chain: Vec<_> = presented.iter().map(|certificate| certificate.clone().into_owned()).collect();
-        let identity = identify(context, &chain, host.anchors.as_ref());
+        let identity = identify(context, &chain, termination.anchors.as_ref());
         Self {
             client: canonical(client),
             server: canonical(server),
@@ -75,7 +77,7 @@ impl Session {
             tls_version: tls.protocol_version(),
             tls_cipher: tls.negotiated_cipher_suite().map(|suite| suite.suite()),
             chain,
-            binding: RefCell::new(Binding { generation, host: Some(host), identity }),
+            binding: RefCell::new(Binding { generation, host: Some((zone, termination)), identity }),
         }
     }
 
@@ -101,13 +103,13 @@ impl Session {
     pub(super) fn bind(&self, context: &Context, snapshot: &Snapshot) -> Binding {
         let mut binding = self.binding.borrow_mut();
         if binding.generation != snapshot.generation {
-            let host = snapshot.host(&self.server_name).cloned();
+            let host = snapshot.host(&self.server_name).map(|host| &**host).and_then(terminated);
             let same = match (&binding.host, &host) {
-                (Some(before), Some(now)) => now.trusts_as(before),
+                (Some((_, before)), Some((_, now))) => now.trusts_as(before),
                 _ => false,
             };
             if !same {
-                let anchors = host.as_ref().and_then(|host| host.anchors.as_ref());
+                let anchors = host.as_ref().and_then(|(_, termination)| termination.anchors.as_ref());
                 binding.identity = identify(context, &self.chain, anchors);
             }
             binding.host = host;
@@ -122,6 +124,11 @@ impl Session {
     }
 }
 
+/// The zone of a host, and how it is terminated.
+fn terminated(host: &HostPolicy) -> Option<(usize, Arc<Termination>)> {
+    host.termination.clone().map(|termination| (host.zone, termination))
+}
+
 /// On a host without CAs no certificate counts, not even as presented: it was not asked for.
 fn identify(context: &Context, chain: &[CertificateDer<'_>], anchors: Option<&TrustAnchors>) -> ClientIdentity {
     match anchors {
@@ -131,6 +138,6 @@ fn identify(context: &Context, chain: &[CertificateDer<'_>], anchors: Option<&Tr
 }
 
 /// An IPv4 client of a dual-stack socket is an IPv4 client.
-fn canonical(address: SocketAddr) -> SocketAddr {
+pub(super) fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }

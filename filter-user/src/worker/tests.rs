@@ -1,8 +1,9 @@
 //! Behaviour of a worker: real sockets, real TLS, a real upstream, all on loopback.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
@@ -14,33 +15,37 @@ use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio_rustls::TlsConnector;
 
 use super::{Spawn, Worker, bind_listener};
 use crate::config::Config;
 use crate::datapath::Datapath;
 use crate::fixtures::{add_authority, config, host, managed_authority, rule, state};
-use crate::model::{CertificateRecord, State, SubjectParts, Timestamp};
+use crate::model::{CertificateRecord, Change, RuleAction, State, SubjectParts, Timestamp};
+use crate::penalty::Offences;
 use crate::pki::{CertificateRequest, ManagedAuthority, Validity};
 use crate::revocation::RevocationSet;
 use crate::snapshot::{Publisher, compile};
-use crate::telemetry::{AccessLog, Reason};
+use crate::telemetry::{AccessLog, Event, EventAction, Events, Reason};
 
 const HOST: &str = "api.example.com";
 const MTLS_RULE: &str =
     r#"http.host == "api.example.com" and (not cf.tls_client_auth.cert_verified or cf.tls_client_auth.cert_revoked)"#;
 
 /// A worker that serves [`HOST`], and its upstream.
-struct Fixture {
-    worker: Worker,
+pub(super) struct Fixture {
+    pub(super) worker: Worker,
     address: SocketAddr,
-    config: Config,
-    state: State,
+    pub(super) config: Config,
+    pub(super) state: State,
     authority: ManagedAuthority,
     revocations: RevocationSet,
+    events: Events,
     generation: u64,
-    _drain: watch::Sender<bool>,
+    pub(super) drain: watch::Sender<bool>,
+    /// Addresses that were blocked.
+    reported: mpsc::Receiver<IpAddr>,
 }
 
 /// A client certificate with its key.
@@ -66,9 +71,9 @@ async fn upstream() -> SocketAddr {
 }
 
 impl Fixture {
-    async fn new(rules: &[&str]) -> Self {
+    pub(super) async fn new(rules: &[&str]) -> Self {
         let mut host = host(HOST, true);
-        host.upstream.address = upstream().await;
+        host.termination.as_mut().unwrap().upstream.address = upstream().await;
         let config = config(vec![host]);
         let authority = managed_authority();
         let changes: Vec<_> =
@@ -78,6 +83,8 @@ impl Fixture {
         let listener = bind_listener("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.local_addr().unwrap();
         let (drain, draining) = watch::channel(false);
+        let (recorder, events, _) = Events::start(AccessLog::off(), config.events.memory, None).unwrap();
+        let (offences, reported) = Offences::queue();
         let (worker, _thread) = Worker::spawn(Spawn {
             index: 0,
             cpu: None,
@@ -85,11 +92,22 @@ impl Fixture {
             snapshot: Arc::new(compile(&config, &state, 1, None).unwrap()),
             revocations: revocations.reader(),
             geo: Arc::default(),
-            access: AccessLog::off(),
+            origins: Arc::default(),
+            relay_idle_timeout: Duration::from_secs(60),
+            offences,
+            recorder,
             draining,
         })
         .unwrap();
-        Self { worker, address, config, state, authority, revocations, generation: 1, _drain: drain }
+        Self { worker, address, config, state, authority, revocations, events, generation: 1, drain, reported }
+    }
+
+    /// Lets the worker end.
+    pub(super) async fn end(&self) {
+        self.drain.send_replace(true);
+        while self.worker.fence().await.is_ok() {
+            tokio::task::yield_now().await;
+        }
     }
 
     fn identity(&self) -> Identity {
@@ -100,7 +118,11 @@ impl Fixture {
     }
 
     async fn deploy(&mut self, expression: &str) {
-        self.state = self.state.apply(&[rule(expression)]).unwrap().state;
+        self.deploy_change(rule(expression)).await;
+    }
+
+    async fn deploy_change(&mut self, change: Change) {
+        self.state = self.state.apply(&[change]).unwrap().state;
         self.generation += 1;
         let snapshot = compile(&self.config, &self.state, self.generation, None).unwrap();
         self.worker.publish(Arc::new(snapshot)).await.unwrap();
@@ -116,7 +138,7 @@ impl Fixture {
     async fn connect(&self, sni: &str, identity: Option<&Identity>) -> std::io::Result<Client> {
         let mut roots = RootCertStore::empty();
         let (_, host) = self.config.hosts().next().unwrap();
-        roots.add(host.certificate.cert[0].clone()).unwrap();
+        roots.add(host.termination.as_ref().unwrap().certificate.cert[0].clone()).unwrap();
         let builder = ClientConfig::builder().with_root_certificates(roots);
         let tls = match identity {
             Some(Identity { record, key }) => {
@@ -162,6 +184,18 @@ async fn only_a_verified_certificate_gets_past_the_rule() {
 }
 
 #[tokio::test]
+async fn the_address_of_every_blocked_request_is_reported() {
+    let mut fixture = Fixture::new(&["http.request.uri.path == \"/\" and http.host == \"api.example.com\""]).await;
+    let mut client = fixture.connect(HOST, None).await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(client.get(HOST).await.0, StatusCode::FORBIDDEN);
+        assert_eq!(fixture.reported.recv().await, Some(IpAddr::from([127, 0, 0, 1])));
+    }
+    assert_eq!(client.get("www.example.com").await.0, StatusCode::MISDIRECTED_REQUEST);
+    assert!(fixture.reported.try_recv().is_err(), "what no rule blocks");
+}
+
+#[tokio::test]
 async fn a_revocation_and_its_end_hold_for_an_open_connection() {
     let fixture = Fixture::new(&[MTLS_RULE]).await;
     let identity = fixture.identity();
@@ -171,6 +205,50 @@ async fn a_revocation_and_its_end_hold_for_an_open_connection() {
     assert_eq!(client.get(HOST).await.0, StatusCode::FORBIDDEN);
     fixture.revocations.remove(&identity.record.revocation_key);
     assert_eq!(client.get(HOST).await.0, StatusCode::OK);
+}
+
+/// The events, oldest first, once there are so many.
+async fn events(fixture: &Fixture, count: usize) -> Vec<Arc<Event>> {
+    let mut tail = fixture.events.tail();
+    loop {
+        let events = fixture.events.after(0, count).events;
+        if events.len() == count {
+            return events;
+        }
+        tail.changed().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn blocked_and_logged_requests_are_events_and_permitted_ones_are_not() {
+    let mut fixture = Fixture::new(&[]).await;
+    let identity = fixture.identity();
+    fixture.connect(HOST, None).await.unwrap().get(HOST).await;
+    let Change::AddRule { zone, rule: mut log, position } = rule("ssl") else { unreachable!() };
+    log.action = RuleAction::Log;
+    let log_id = log.id.to_string();
+    fixture.deploy_change(Change::AddRule { zone, rule: log, position }).await;
+    fixture.connect(HOST, Some(&identity)).await.unwrap().get(HOST).await;
+    fixture.deploy(MTLS_RULE).await;
+    fixture.connect(HOST, None).await.unwrap().get(HOST).await;
+    fixture.connect(HOST, None).await.unwrap().get("www.example.com").await;
+    let events = events(&fixture, 3).await;
+    let [logged, blocked, misdirected] = [0, 1, 2].map(|index| &events[index].record);
+    assert_eq!((logged.action, logged.reason, logged.status), (Some(EventAction::Log), Reason::Proxied, 200));
+    assert_eq!((&logged.rule, &logged.logged, logged.generation), (&None, &vec![log_id.clone()], 2));
+    let certificate = logged.certificate.as_ref().unwrap();
+    assert_eq!(certificate.fingerprint_sha256, identity.record.fingerprint_sha256);
+    assert!(certificate.verified && !certificate.revoked);
+    assert_eq!((blocked.action, blocked.reason, blocked.status), (Some(EventAction::Block), Reason::Blocked, 403));
+    assert_eq!(
+        (&blocked.zone, &blocked.host, &blocked.method, &blocked.path),
+        (&Some("example.com".into()), &HOST.into(), &"GET".into(), &"/".into())
+    );
+    assert!(blocked.rule.is_some() && blocked.certificate.is_none() && blocked.logged == [log_id]);
+    let facts = blocked.facts.as_ref().unwrap();
+    assert_eq!(facts["cf.tls_client_auth.cert_verified"], false);
+    assert_eq!((misdirected.action, misdirected.reason), (Some(EventAction::Block), Reason::Misdirected));
+    assert_eq!((&misdirected.zone, &misdirected.rule), (&Some("example.com".into()), &None));
 }
 
 #[tokio::test]
@@ -187,13 +265,10 @@ async fn a_published_rule_holds_for_an_open_connection() {
 async fn a_worker_that_has_ended_does_not_keep_the_others_from_a_new_rule() {
     let (dead, mut alive) = (Fixture::new(&[]).await, Fixture::new(&[]).await);
     let mut client = alive.connect(HOST, None).await.unwrap();
-    dead._drain.send_replace(true);
-    while dead.worker.fence().await.is_ok() {
-        tokio::task::yield_now().await;
-    }
+    dead.end().await;
     alive.state = alive.state.apply(&[rule(MTLS_RULE)]).unwrap().state;
     let snapshot = Arc::new(compile(&alive.config, &alive.state, 2, None).unwrap());
-    let datapath = Datapath::open(&alive.config.edge, 0, &[], &snapshot).unwrap();
+    let datapath = Datapath::open(&alive.config.edge, 0, &[], &snapshot, Arc::default()).unwrap();
     let publisher = Publisher::new(vec![dead.worker, alive.worker], datapath);
     let error = publisher.publish(&snapshot).await.unwrap_err();
     assert_eq!(error.to_string(), "worker 0 has ended");

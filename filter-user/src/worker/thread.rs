@@ -19,12 +19,15 @@ use super::connection;
 use super::context::{Context, InForce};
 use super::limits::{CHAIN_CACHE, DRAIN_TIMEOUT, MAX_CONNECTIONS};
 use super::ray::RayIds;
+use super::relay::RelayReport;
 use super::upstream::Upstreams;
 use crate::geo::Databases;
+use crate::origins::Origins;
+use crate::penalty::Offences;
 use crate::pki::ChainCache;
 use crate::revocation::RevocationReader;
 use crate::snapshot::Snapshot;
-use crate::telemetry::{AccessLog, Counters, Reason};
+use crate::telemetry::{Counters, Reason, Recorder};
 
 /// What the control plane asks of a worker.
 #[derive(Debug)]
@@ -33,6 +36,8 @@ pub enum Command {
     Publish(Arc<Snapshot>, oneshot::Sender<()>),
     /// Acknowledge that every decision made before this command was received is made: what shared state was changed before is in force.
     Fence(oneshot::Sender<()>),
+    /// Say what is passed on unopened.
+    Relays(oneshot::Sender<RelayReport>),
 }
 
 /// What a worker is made of.
@@ -49,8 +54,14 @@ pub struct Spawn {
     pub revocations: RevocationReader,
     /// Where addresses are.
     pub geo: Arc<Databases>,
-    /// The access log.
-    pub access: AccessLog,
+    /// The origins of passthrough hosts.
+    pub origins: Arc<Origins>,
+    /// How long nothing may move on a connection that is passed on.
+    pub relay_idle_timeout: Duration,
+    /// Where blocked addresses are reported.
+    pub offences: Offences,
+    /// Where requests are written down.
+    pub recorder: Recorder,
     /// Becomes true when the worker is to finish what it serves and end.
     pub draining: watch::Receiver<bool>,
 }
@@ -125,7 +136,7 @@ impl Worker {
     }
 
     /// What the worker counted.
-    pub fn counters(&self) -> &Counters {
+    pub fn counters(&self) -> &Arc<Counters> {
         &self.counters
     }
 
@@ -145,11 +156,19 @@ impl Worker {
         self.command(Command::Fence).await
     }
 
-    async fn command(&self, command: impl FnOnce(oneshot::Sender<()>) -> Command) -> Result<(), WorkerError> {
+    /// What the worker passes on unopened.
+    ///
+    /// # Errors
+    /// When the worker is gone or stuck.
+    pub async fn relays(&self) -> Result<RelayReport, WorkerError> {
+        self.command(Command::Relays).await
+    }
+
+    async fn command<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, WorkerError> {
         let (acknowledge, acknowledged) = oneshot::channel();
         self.commands.send(command(acknowledge)).map_err(|_| WorkerError::Ended(self.index))?;
         match tokio::time::timeout(ACKNOWLEDGE, acknowledged).await {
-            Ok(Ok(())) => Ok(()),
+            Ok(Ok(answer)) => Ok(answer),
             Ok(Err(_)) => Err(WorkerError::Ended(self.index)),
             Err(_) => Err(WorkerError::Stuck(self.index, ACKNOWLEDGE)),
         }
@@ -157,7 +176,19 @@ impl Worker {
 }
 
 async fn run(spawn: Spawn, counters: Arc<Counters>, mut commands: mpsc::UnboundedReceiver<Command>) {
-    let Spawn { index, cpu, listeners, snapshot, revocations, geo, access, mut draining } = spawn;
+    let Spawn {
+        index,
+        cpu,
+        listeners,
+        snapshot,
+        revocations,
+        geo,
+        origins,
+        relay_idle_timeout,
+        offences,
+        recorder,
+        mut draining,
+    } = spawn;
     if let Some(cpu) = cpu
         && let Err(error) = pin_to(cpu)
     {
@@ -171,8 +202,12 @@ async fn run(spawn: Spawn, counters: Arc<Counters>, mut commands: mpsc::Unbounde
         geo,
         chains: RefCell::new(ChainCache::new(CHAIN_CACHE)),
         upstreams: Upstreams::default(),
+        relays: Rc::default(),
+        origins,
+        relay_idle_timeout,
+        offences,
         counters,
-        access,
+        recorder,
         rays: RayIds::new(),
         draining: draining.clone(),
     });
@@ -197,18 +232,29 @@ async fn run(spawn: Spawn, counters: Arc<Counters>, mut commands: mpsc::Unbounde
     drain(&context, &mut commands).await;
 }
 
-/// Commands are carried out between two polls of this thread's tasks, so no decision is half made.
+/// Commands are carried out between two polls of this thread's tasks, so no decision is half made. None waits here for anything: where
+/// an answer must, a task of its own gives it.
 fn obey(context: &Context, command: Command) {
-    let acknowledge = match command {
+    // If nobody waits for an answer any more, the command was carried out all the same.
+    match command {
         Command::Publish(snapshot, acknowledge) => {
             context.counters.set_generation(snapshot.generation);
+            let lost = context.relays.withdraw(|server_name, client, relayed| {
+                let passthrough = snapshot.host(server_name).and_then(|host| host.passthrough.as_ref());
+                passthrough.is_some_and(|now| now.origins == relayed.origins && !now.blocked.contains(client.ip()))
+            });
             context.in_force.replace(InForce::new(snapshot));
-            acknowledge
+            tokio::task::spawn_local(async move {
+                for ended in lost {
+                    // An error is what is waited for: the connection is gone, and its end of the channel with it.
+                    let _ = ended.await;
+                }
+                let _ = acknowledge.send(());
+            });
         }
-        Command::Fence(acknowledge) => acknowledge,
-    };
-    // If nobody waits any more, the command was carried out all the same.
-    let _ = acknowledge.send(());
+        Command::Fence(acknowledge) => drop(acknowledge.send(())),
+        Command::Relays(answer) => drop(answer.send(context.relays.report())),
+    }
 }
 
 /// Waits for the open connections, which have seen `draining` too; rules can still be changed meanwhile.

@@ -1,5 +1,6 @@
 //! `cargo xtask demo`: the whole job shown once, on real traffic, as a table of what was tried, expected and seen.
 
+mod passing;
 mod scenes;
 mod table;
 
@@ -10,7 +11,8 @@ use anyhow::{Result, bail};
 use clap::Parser;
 
 use crate::lab::{
-    API, CLIENT_IPV4, Datapath, EDGE_IPV4, EDGE_IPV6, Host, Lab, ORIGIN_IPV4, Setup, Upstream, WWW, find_nginx,
+    API, CLIENT_IPV4, Datapath, EDGE_IPV4, EDGE_IPV6, Host, Lab, ORIGIN_IPV4, Setup, TLS_ORIGINS, Upstream, WWW,
+    find_nginx,
 };
 use table::Table;
 
@@ -38,7 +40,12 @@ pub fn run(options: &Options) -> Result<()> {
             Upstream::Echo
         }
     };
-    let hosts = [Host::mtls(API).upstream(upstream), Host::plain(WWW).upstream(upstream)];
+    let mut hosts = vec![Host::mtls(API).upstream(upstream), Host::plain(WWW).upstream(upstream)];
+    // An origin that terminates TLS itself takes a real server.
+    let passes = upstream == Upstream::Nginx;
+    if passes {
+        hosts.push(Host::mtls(passing::SHOP).upstream(upstream).also_passed(&TLS_ORIGINS));
+    }
     let mut lab = Setup::new(options.datapath).hosts(hosts).start()?;
     let expired = lab.certificate_expiring_at("late", SystemTime::now() - Duration::from_secs(60 * 60))?;
     let datapath = lab.filter.status()?.datapath()?;
@@ -47,6 +54,9 @@ pub fn run(options: &Options) -> Result<()> {
     );
     let mut table = Table::begin(&lab);
     scenes::play(&lab, &datapath, &expired, &mut table)?;
+    if passes {
+        passing::play(&lab, &datapath, &mut table)?;
+    }
     let differing = table.end()?;
     if options.keep {
         explain(&lab);

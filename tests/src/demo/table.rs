@@ -28,6 +28,13 @@ impl<'a> Table<'a> {
         println!("{:<9}$ {command}", "operator");
     }
 
+    /// Prints what a command printed.
+    pub(super) fn output(text: &str) {
+        for line in text.lines() {
+            println!("{:<11}{line}", "");
+        }
+    }
+
     /// Makes an attempt and prints its row. An attempt that cannot be made is a row that differs.
     pub(super) fn row(
         &mut self,

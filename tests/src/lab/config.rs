@@ -1,19 +1,25 @@
 //! The filter's configuration file, as scenarios describe it.
 
 use std::fmt::Write as _;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
 use super::datapath::Datapath;
-use super::network::{EDGE_IPV4, EDGE_IPV6, ORIGIN_IPV4};
+use super::network::{EDGE_IPV4, EDGE_IPV6, ORIGIN_IPV4, TLS_ORIGIN_IPV4, TLS_ORIGIN_IPV6};
 use super::pki::Authority;
+use super::registry::PINS;
 
 /// Port of the echo origin.
 pub(super) const ECHO_PORT: u16 = 8080;
 /// Port of nginx.
 pub(super) const NGINX_PORT: u16 = 8081;
+
+/// Port of nginx where it terminates TLS.
+const TLS_PORT: u16 = 443;
+/// Port of nginx where it terminates TLS behind a PROXY protocol header.
+const PROXY_PORT: u16 = 8443;
 
 /// Where permitted requests of a host go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,26 +43,80 @@ impl Upstream {
     }
 }
 
+/// Origins that terminate TLS themselves: nginx, for clients of both families.
+pub const TLS_ORIGINS: [SocketAddr; 2] =
+    [SocketAddr::new(IpAddr::V4(TLS_ORIGIN_IPV4), TLS_PORT), SocketAddr::new(IpAddr::V6(TLS_ORIGIN_IPV6), TLS_PORT)];
+/// The same where a connection must begin with a PROXY protocol header.
+pub const PROXY_ORIGINS: [SocketAddr; 2] = [
+    SocketAddr::new(IpAddr::V4(TLS_ORIGIN_IPV4), PROXY_PORT),
+    SocketAddr::new(IpAddr::V6(TLS_ORIGIN_IPV6), PROXY_PORT),
+];
+/// Where nobody listens.
+pub const DEAD_ORIGINS: [SocketAddr; 2] =
+    [SocketAddr::new(IpAddr::V4(TLS_ORIGIN_IPV4), 9), SocketAddr::new(IpAddr::V6(TLS_ORIGIN_IPV6), 9)];
+
 /// A host of a zone.
 #[derive(Clone, Debug)]
 pub struct Host {
     name: String,
     mtls: bool,
     forwards_certificate: bool,
-    upstream: Upstream,
+    upstream: Option<Upstream>,
+    origins: Vec<SocketAddr>,
 }
 
 impl Host {
     /// A host that asks its clients for a certificate.
     #[must_use]
     pub fn mtls(name: &str) -> Self {
-        Self { name: name.to_owned(), mtls: true, forwards_certificate: false, upstream: Upstream::Echo }
+        let upstream = Some(Upstream::Echo);
+        Self { name: name.to_owned(), mtls: true, forwards_certificate: false, upstream, origins: Vec::new() }
     }
 
     /// A host that does not.
     #[must_use]
     pub fn plain(name: &str) -> Self {
         Self { mtls: false, ..Self::mtls(name) }
+    }
+
+    /// A host that is passed through to these origins, and that workers could not terminate.
+    #[must_use]
+    pub fn passed(name: &str, origins: &[SocketAddr]) -> Self {
+        Self { upstream: None, ..Self::plain(name).also_passed(origins) }
+    }
+
+    /// The same host, passed through to these origins while no rule can reach it.
+    #[must_use]
+    pub fn also_passed(self, origins: &[SocketAddr]) -> Self {
+        Self { origins: origins.to_vec(), ..self }
+    }
+
+    /// Its name, if an origin shows a certificate for it.
+    pub(super) fn passed_name(&self) -> Option<&str> {
+        (!self.origins.is_empty()).then_some(&self.name)
+    }
+
+    fn write(&self, text: &mut String, authority: &Authority) -> Result<()> {
+        writeln!(text, "[[zone.host]]\nname = {:?}", self.name)?;
+        if let Some(upstream) = self.upstream {
+            let (certificate, key) = authority.server(&[&self.name])?;
+            writeln!(text, "certificate = {certificate:?}\nprivate_key = {key:?}")?;
+            writeln!(text, "upstream = \"http://{}\"", upstream.address())?;
+        }
+        if self.mtls {
+            writeln!(text, "mtls = true")?;
+        }
+        if self.forwards_certificate {
+            writeln!(text, "forward_client_cert = true")?;
+        }
+        if !self.origins.is_empty() {
+            let origins: Vec<_> = self.origins.iter().map(|origin| format!("\"{origin}\"")).collect();
+            let expects_header = self.origins.iter().any(|origin| PROXY_ORIGINS.contains(origin));
+            writeln!(text, "passthrough = [{}]\nproxy_protocol = {expects_header}", origins.join(", "))?;
+            // The TLS origin serves several hosts of some scenarios.
+            writeln!(text, "allow_shared_origin = true")?;
+        }
+        Ok(())
     }
 
     /// The same host, telling its upstream about verified certificates in the `Client-Cert` header.
@@ -66,13 +126,13 @@ impl Host {
     }
 
     pub(super) fn is_on(&self, upstream: Upstream) -> bool {
-        self.upstream == upstream
+        self.upstream == Some(upstream)
     }
 
     /// The same host with another upstream; it is [`Upstream::Echo`] otherwise.
     #[must_use]
     pub fn upstream(self, upstream: Upstream) -> Self {
-        Self { upstream, ..self }
+        Self { upstream: Some(upstream), ..self }
     }
 }
 
@@ -102,6 +162,8 @@ pub struct Config {
     pub port: u16,
     /// Worker threads.
     pub workers: usize,
+    /// Lines of `[edge.penalty]`, if it is there.
+    pub penalty: Option<String>,
     /// The zones.
     pub zones: Vec<Zone>,
 }
@@ -113,13 +175,7 @@ impl Config {
         for zone in &self.zones {
             writeln!(text, "\n[[zone]]\nname = {:?}", zone.name)?;
             for host in &zone.hosts {
-                let (certificate, key) = authority.server(&[&host.name])?;
-                writeln!(text, "[[zone.host]]\nname = {:?}", host.name)?;
-                writeln!(text, "certificate = {certificate:?}\nprivate_key = {key:?}")?;
-                writeln!(text, "upstream = \"http://{}\"", host.upstream.address())?;
-                if host.mtls {
-                    writeln!(text, "mtls = true\nforward_client_cert = {}", host.forwards_certificate)?;
-                }
+                host.write(&mut text, authority)?;
             }
         }
         let file = directory.join("mtls-filter.toml");
@@ -132,6 +188,12 @@ impl Config {
         let port = self.port;
         writeln!(text, "[edge]\nlisten = [\"{EDGE_IPV4}:{port}\", \"[{EDGE_IPV6}]:{port}\"]")?;
         writeln!(text, "interface = \"edge0\"\ndatapath = \"{}\"\nworkers = {}", self.datapath, self.workers)?;
+        writeln!(text, "pin = {:?}", pins(directory))?;
+        if let Some(penalty) = &self.penalty {
+            writeln!(text, "\n[edge.penalty]\n{penalty}")?;
+        }
+        // A lab is over before the usual settings would find out that an origin is gone.
+        writeln!(text, "\n[passthrough]\ncheck_interval = \"100ms\"\ncheck_timeout = \"1s\"")?;
         writeln!(text, "\n[control]\nsocket = {:?}", control_socket(directory))?;
         writeln!(text, "\n[store]\ndirectory = {:?}", store(directory))?;
         writeln!(text, "\n[log]\naccess = {:?}", access_log(directory))?;
@@ -147,6 +209,11 @@ pub(super) fn control_socket(directory: &Path) -> PathBuf {
 /// Directory of its store.
 pub(super) fn store(directory: &Path) -> PathBuf {
     directory.join("store")
+}
+
+/// Directory of a BPF file system for its XDP program: named like the lab, as `directory` is.
+pub(super) fn pins(directory: &Path) -> PathBuf {
+    Path::new(PINS).join(directory.file_name().unwrap_or_default())
 }
 
 /// Path of its access log.

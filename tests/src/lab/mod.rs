@@ -7,6 +7,7 @@
 //!           fd77:1::1/64              fd77:1::2/64
 //!                               edge1 10.77.2.1/24 ────────────── origin0 10.77.2.2/24
 //!                                     fd77:2::1/64                        fd77:2::2/64
+//!                                                       terminates TLS on 10.77.2.3 and fd77:2::3
 //! ```
 //!
 //! A scenario takes a [`Setup`], starts it and plays:
@@ -47,16 +48,20 @@ mod registry;
 mod setup;
 
 pub use client::{Connection, Curl, CurlAnswer, Exchange, Load, Openssl, Outcome, Response, Sample, Tls, TlsClient};
-pub use config::{Config, Host, Upstream, Zone};
+pub use config::{Config, DEAD_ORIGINS, Host, PROXY_ORIGINS, TLS_ORIGINS, Upstream, Zone};
 pub use datapath::Datapath;
 pub use filter::{CertificateRow, CommandOutcome, Filter, Status};
 pub use namespace::Namespace;
-pub use network::{CLIENT_IPV4, CLIENT_IPV6, EDGE_IPV4, EDGE_IPV6, Network, ORIGIN_IPV4};
+pub use network::{
+    CLIENT_IPV4, CLIENT_IPV6, EDGE_IPV4, EDGE_IPV6, Network, ORIGIN_IPV4, TLS_ORIGIN_IPV4, TLS_ORIGIN_IPV6,
+};
 pub use openssl_authority::OpensslAuthority;
 pub use origin::{Echo, ListServer, Manner, Nginx, RecordedRequest, hex, replace};
 pub use pki::{Authority, ClientCertificate, Issued};
 pub use process::Process;
 pub use programs::find_nginx;
+pub use receiver::Receiver;
+pub use registry::unique_name;
 pub use setup::{API, Lab, OTHER_API, Setup, UNKNOWN, WWW, run};
 
 /// Makes one `#[test]` per datapath of each function: the same statement must hold with XDP in front and without.

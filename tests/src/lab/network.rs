@@ -21,6 +21,11 @@ pub const EDGE_IPV6: Ipv6Addr = Ipv6Addr::new(0xfd77, 1, 0, 0, 0, 0, 0, 2);
 /// Where the origins listen.
 pub const ORIGIN_IPV4: Ipv4Addr = Ipv4Addr::new(10, 77, 2, 2);
 
+/// Where the origin listens that terminates TLS itself: an address of its own, as the filter asks for.
+pub const TLS_ORIGIN_IPV4: Ipv4Addr = Ipv4Addr::new(10, 77, 2, 3);
+/// Where the origin listens that terminates TLS itself.
+pub const TLS_ORIGIN_IPV6: Ipv6Addr = Ipv6Addr::new(0xfd77, 2, 0, 0, 0, 0, 0, 3);
+
 /// One end of a veth pair and its addresses.
 struct End<'a> {
     namespace: &'a Namespace,
@@ -69,6 +74,8 @@ impl Network {
                 ipv6: Ipv6Addr::new(0xfd77, 2, 0, 0, 0, 0, 0, 2),
             },
         )?;
+        network.origin.ip(&["address", "add", &format!("{TLS_ORIGIN_IPV4}/24"), "dev", "origin0"])?;
+        network.origin.ip(&["address", "add", &format!("{TLS_ORIGIN_IPV6}/64"), "dev", "origin0", "nodad"])?;
         // A machine at the edge routes.
         network.edge.enter(|| {
             for file in ["/proc/sys/net/ipv4/ip_forward", "/proc/sys/net/ipv6/conf/all/forwarding"] {

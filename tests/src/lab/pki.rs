@@ -104,6 +104,16 @@ impl Authority {
         self.issue(&parameters, first)
     }
 
+    /// Issues the certificate of an origin that serves `names` itself. Returns the files of chain and key.
+    ///
+    /// # Errors
+    /// If a name is not one, or a file cannot be written.
+    pub fn origin(&self, names: &[&str]) -> Result<(PathBuf, PathBuf)> {
+        let mut parameters = parameters("origin", names.iter().map(|name| (*name).to_owned()).collect())?;
+        parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        self.issue(&parameters, "origin")
+    }
+
     /// Issues a client's certificate that is valid now.
     ///
     /// # Errors

@@ -18,14 +18,14 @@ const PROGRAM: &str = "xdp_pass";
 
 /// A program that lets everything pass, attached to one interface until it is dropped.
 #[derive(Debug)]
-pub(super) struct Receiver(#[expect(dead_code, reason = "keeps the program attached")] Ebpf);
+pub struct Receiver(#[expect(dead_code, reason = "keeps the program attached")] Ebpf);
 
 impl Receiver {
     /// Attaches the program to `interface` in `namespace`.
     ///
     /// # Errors
     /// If there is no eBPF object, or the kernel refuses it.
-    pub(super) fn attach(namespace: &Namespace, interface: &str) -> Result<Self> {
+    pub fn attach(namespace: &Namespace, interface: &str) -> Result<Self> {
         let object = object()?;
         namespace.enter(|| {
             let mut ebpf = Ebpf::load_file(&object).with_context(|| format!("cannot load {}", object.display()))?;

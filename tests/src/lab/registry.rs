@@ -21,6 +21,10 @@ use super::programs::ip;
 
 /// Begins the name of every namespace and directory of a lab.
 const PREFIX: &str = "mtls-lab";
+/// Where the filters of labs pin their XDP programs.
+pub(super) const PINS: &str = "/sys/fs/bpf/mtls-filter";
+/// Where they remember what kernel settings were before.
+const SETTINGS: &str = "/run/mtls-filter";
 /// Where `ip netns` keeps its names.
 const NAMESPACES: &str = "/run/netns";
 /// How long killed processes may take to be gone.
@@ -31,6 +35,8 @@ const KILL_TIMEOUT: Duration = Duration::from_secs(5);
 pub(super) enum Resource {
     /// A directory with all its content. Sorts first, and is removed last.
     Directory(PathBuf),
+    /// A directory of a BPF file system in which the lab's filter pins its XDP program.
+    Pins(PathBuf),
     /// A network namespace with all processes in it.
     Namespace(String),
 }
@@ -41,7 +47,8 @@ static START: Once = Once::new();
 
 /// A lab name no other living process uses, and the first thing any lab asks for: it also starts the signal thread and
 /// removes what dead processes left.
-pub(super) fn unique_name() -> String {
+#[must_use]
+pub fn unique_name() -> String {
     START.call_once(|| {
         sweep();
         thread::spawn(remove_all_on_signal);
@@ -80,11 +87,26 @@ fn destroy(resource: &Resource) -> Result<()> {
         Resource::Directory(path) => {
             fs::remove_dir_all(path).with_context(|| format!("cannot remove {}", path.display()))
         }
+        Resource::Pins(path) => remove_pins(path),
         Resource::Namespace(name) => {
             kill_all_in(name)?;
             ip(&["netns", "delete", name]).map(drop)
         }
     }
+}
+
+/// Removes pins, if a filter has left any. The kernel settings that they were for went with their namespace.
+fn remove_pins(path: &Path) -> Result<()> {
+    let settings = path.to_string_lossy().trim_start_matches('/').replace('/', "-");
+    for removed in [fs::remove_dir_all(path), fs::remove_file(Path::new(SETTINGS).join(settings))] {
+        match removed {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(error).with_context(|| format!("cannot remove {}", path.display()));
+            }
+            Ok(()) | Err(_) => {}
+        }
+    }
+    Ok(())
 }
 
 /// Ends every process whose namespace this is, and waits until they are gone: a namespace lives as long as its processes.
@@ -127,6 +149,11 @@ fn namespaces() -> Result<Vec<String>> {
 fn sweep() {
     for name in namespaces().unwrap_or_default().into_iter().filter(|name| is_orphan(name)) {
         let _ = destroy(&Resource::Namespace(name));
+    }
+    for entry in fs::read_dir(PINS).into_iter().flatten().flatten() {
+        if is_orphan(&entry.file_name().to_string_lossy()) {
+            let _ = destroy(&Resource::Pins(entry.path()));
+        }
     }
     for entry in fs::read_dir(std::env::temp_dir()).into_iter().flatten().flatten() {
         if is_orphan(&entry.file_name().to_string_lossy()) {

@@ -8,9 +8,9 @@ use std::time::SystemTime;
 use anyhow::{Context, Result, bail};
 
 use super::client::{Curl, Load, Openssl, Tls};
-use super::config::{Config, ECHO_PORT, Host, NGINX_PORT, Zone};
+use super::config::{self, Config, ECHO_PORT, Host, NGINX_PORT, Zone};
 use super::datapath::Datapath;
-use super::filter::{Filter, Privilege};
+use super::filter::{CommandOutcome, Filter, Privilege};
 use super::host::Aftermath;
 use super::network::{Network, ORIGIN_IPV4};
 use super::origin::{Echo, Nginx};
@@ -50,7 +50,7 @@ impl Setup {
     pub fn new(datapath: Datapath) -> Self {
         let hosts = [Host::mtls(API), Host::mtls(OTHER_API), Host::plain(WWW)];
         let zones = vec![Zone::new("example.com", hosts)];
-        Self { config: Config { datapath, port: 443, workers: 2, zones }, privilege: Privilege::Root }
+        Self { config: Config { datapath, port: 443, workers: 2, penalty: None, zones }, privilege: Privilege::Root }
     }
 
     /// How packets will reach the workers.
@@ -72,6 +72,13 @@ impl Setup {
         self.zones([Zone::new("example.com", hosts)])
     }
 
+    /// Has a penalty box with these lines of configuration.
+    #[must_use]
+    pub fn penalty(mut self, lines: &str) -> Self {
+        self.config.penalty = Some(lines.to_owned());
+        self
+    }
+
     /// Runs the filter as a user without privileges, on a port that needs none.
     #[must_use]
     pub fn unprivileged(mut self) -> Self {
@@ -89,14 +96,18 @@ impl Setup {
         let name = registry::unique_name();
         let aftermath = Aftermath::of(&name)?;
         let directory = Directory::create(&name)?;
+        let pins = Pins::of(&directory.0)?;
         let network = Network::create(&name)?;
         let receivers = if self.config.datapath == Datapath::Socket { Vec::new() } else { receivers(&network)? };
         let echo = Echo::start(&network.origin, (ORIGIN_IPV4, ECHO_PORT).into())?;
-        let wants_nginx = self.config.zones.iter().flat_map(|zone| &zone.hosts).any(|host| host.is_on(Upstream::Nginx));
-        let nginx = wants_nginx
-            .then(|| Nginx::start(&network.origin, (ORIGIN_IPV4, NGINX_PORT).into(), &directory.0))
-            .transpose()?;
         let authority = Authority::create(&directory.0, "servers")?;
+        let hosts = || self.config.zones.iter().flat_map(|zone| &zone.hosts);
+        let passed: Vec<&str> = hosts().filter_map(Host::passed_name).collect();
+        let tls = if passed.is_empty() { None } else { Some(authority.origin(&passed)?) };
+        let wants_nginx = tls.is_some() || hosts().any(|host| host.is_on(Upstream::Nginx));
+        let nginx = wants_nginx
+            .then(|| Nginx::start(&network.origin, (ORIGIN_IPV4, NGINX_PORT).into(), &directory.0, tls.as_ref()))
+            .transpose()?;
         let config = self.config.write(&directory.0, &authority)?;
         let filter = Filter::start(&network.edge, &config, self.privilege)?;
         Ok(Lab {
@@ -104,10 +115,12 @@ impl Setup {
             filter,
             echo,
             nginx,
+            tls,
             authority,
             port: self.config.port,
             receivers,
             network,
+            pins,
             directory,
             aftermath,
         })
@@ -123,12 +136,15 @@ pub struct Lab {
     /// The origin that tells what it was asked.
     pub echo: Echo,
     nginx: Option<Nginx>,
+    /// Certificate and key of the origin that terminates TLS itself.
+    tls: Option<(PathBuf, PathBuf)>,
     authority: Authority,
     port: u16,
     #[expect(dead_code, reason = "keeps the programs attached")]
     receivers: Vec<Receiver>,
     /// The namespaces.
     pub network: Network,
+    pins: Pins,
     directory: Directory,
     #[expect(dead_code, reason = "looks, when everything else is gone, whether it is")]
     aftermath: Aftermath,
@@ -175,6 +191,21 @@ impl Lab {
         self.nginx.as_ref().context("no host of this scenario has nginx for its upstream")
     }
 
+    /// Ends nginx at once.
+    pub fn stop_nginx(&mut self) {
+        self.nginx = None;
+    }
+
+    /// Starts nginx again.
+    ///
+    /// # Errors
+    /// If it does not come up.
+    pub fn start_nginx(&mut self) -> Result<()> {
+        let address = (ORIGIN_IPV4, NGINX_PORT).into();
+        self.nginx = Some(Nginx::start(&self.network.origin, address, &self.directory.0, self.tls.as_ref())?);
+        Ok(())
+    }
+
     /// A client's certificate from an authority that no zone knows.
     ///
     /// # Errors
@@ -203,6 +234,20 @@ impl Lab {
     #[must_use]
     pub fn directory(&self) -> &Path {
         &self.directory.0
+    }
+
+    /// What the filter has pinned, in a BPF file system.
+    #[must_use]
+    pub fn pins(&self) -> &Path {
+        &self.pins.0
+    }
+
+    /// Runs `mtls-filter detach` on what the filter has pinned, where the filter runs.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn detach(&self) -> Result<CommandOutcome> {
+        self.network.edge.enter(|| self.filter.attempt(&["detach", "--pin", &self.pins.0.to_string_lossy()]))
     }
 
     /// Kills the daemon and starts it again on the same files.
@@ -258,6 +303,27 @@ pub fn run(datapath: Datapath, test: impl FnOnce(Setup) -> Result<()>) -> Result
 /// Makes both neighbours of the edge take what XDP sends them.
 fn receivers(network: &Network) -> Result<Vec<Receiver>> {
     Ok(vec![Receiver::attach(&network.client, "client0")?, Receiver::attach(&network.origin, "origin0")?])
+}
+
+/// What the filter pins in a BPF file system, removed when it is dropped.
+#[derive(Debug)]
+struct Pins(PathBuf);
+
+impl Pins {
+    /// Of the filter whose files are in `directory`.
+    fn of(directory: &Path) -> Result<Self> {
+        let path = config::pins(directory);
+        registry::register(Resource::Pins(path.clone()), || Ok(()))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Pins {
+    fn drop(&mut self) {
+        if let Err(error) = registry::remove(&Resource::Pins(self.0.clone())) {
+            eprintln!("clean-up: {error:#}");
+        }
+    }
 }
 
 /// A directory of the lab, removed with everything in it when it is dropped.

@@ -1,6 +1,7 @@
 //! The lab cleans up after itself.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,8 @@ use nix::unistd::Pid;
 fn exists(lab: &str) -> Result<bool> {
     let listed = Command::new("ip").args(["netns", "list"]).output()?;
     let in_list = String::from_utf8_lossy(&listed.stdout).lines().any(|line| line.starts_with(lab));
-    Ok(in_list || std::env::temp_dir().join(lab).exists())
+    let pins = Path::new("/sys/fs/bpf/mtls-filter").join(lab);
+    Ok(in_list || std::env::temp_dir().join(lab).exists() || pins.exists())
 }
 
 #[test]

@@ -74,6 +74,17 @@ pub(crate) fn specimens(name: &str) -> Vec<Specimen> {
     specimens
 }
 
+/// Hellos with `www.example.com`, recorded from programs that are not on every machine.
+pub(crate) fn recorded() -> impl Iterator<Item = Specimen> {
+    [
+        ("Chromium: GREASE, ECH, post-quantum", &include_bytes!("../../corpus/hello/chromium.bin")[..]),
+        ("Firefox: ECH, post-quantum", include_bytes!("../../corpus/hello/firefox.bin")),
+        ("Go", include_bytes!("../../corpus/hello/go.bin")),
+    ]
+    .into_iter()
+    .map(|(from, bytes)| Specimen { from, bytes: bytes.to_vec() })
+}
+
 fn rustls_hello(name: &str, versions: &[&'static SupportedProtocolVersion]) -> Vec<u8> {
     let config = ClientConfig::builder_with_protocol_versions(versions)
         .with_root_certificates(RootCertStore::empty())

@@ -43,6 +43,15 @@ pub(crate) fn shapes() -> impl Iterator<Item = Shape> {
 pub(crate) struct Frame {
     /// Another client, for families that have one.
     pub(crate) client: Option<IpAddr>,
+    /// Another sender and receiver altogether.
+    pub(crate) ends: Option<(SocketAddr, SocketAddr)>,
+    /// Type of service, or traffic class: with it the marks of congestion.
+    pub(crate) service: u8,
+    /// IPv4's identification.
+    pub(crate) identification: u16,
+    /// Time to live, or hop limit.
+    pub(crate) life: u8,
+    pub(crate) window: u16,
     pub(crate) client_port: u16,
     pub(crate) destination_port: u16,
     pub(crate) other_address: bool,
@@ -68,6 +77,11 @@ impl Frame {
     pub(crate) fn tcp(flags: u8, payload: impl Into<Vec<u8>>) -> Self {
         Self {
             client: None,
+            ends: None,
+            service: 0,
+            identification: 0x1234,
+            life: 57,
+            window: 0xffff,
             client_port: 50_000,
             destination_port: 443,
             other_address: false,
@@ -112,6 +126,7 @@ impl Frame {
                 Family::V6 => "2001:db8::77".parse().unwrap(),
             });
         }
+        let (client, edge) = self.ends.unwrap_or((client, edge));
         let transport = self.transport(client, edge);
         frame.extend(match (client.ip(), edge.ip()) {
             (IpAddr::V4(source), IpAddr::V4(destination)) => {
@@ -127,11 +142,11 @@ impl Frame {
 
     fn ipv4(&self, source: &[u8], destination: &[u8], transport: usize) -> Vec<u8> {
         let header = 20 + self.ip_options.len();
-        let mut ip = vec![0x40 | (header / 4) as u8, 0];
+        let mut ip = vec![0x40 | (header / 4) as u8, self.service];
         ip.extend(((header + transport) as u16).to_be_bytes());
-        ip.extend([0x12, 0x34]);
+        ip.extend(self.identification.to_be_bytes());
         ip.extend(self.fragment.to_be_bytes());
-        ip.extend([57, self.protocol, 0, 0]);
+        ip.extend([self.life, self.protocol, 0, 0]);
         ip.extend(source.iter().chain(destination).chain(&self.ip_options));
         let sum = checksum(&ip);
         ip[10..12].copy_from_slice(&sum);
@@ -148,9 +163,9 @@ impl Frame {
             headers[start + 1] = (content.len() / 8 - 1) as u8;
         }
         let first = self.extension_headers.first().map_or(self.protocol, |(kind, _)| *kind);
-        let mut ip = vec![0x60, 0, 0, 0];
+        let mut ip = vec![0x60 | self.service >> 4, self.service << 4, 0, 0];
         ip.extend(((headers.len() + transport) as u16).to_be_bytes());
-        ip.extend([first, 57]);
+        ip.extend([first, self.life]);
         ip.extend(source.iter().chain(destination).chain(&headers));
         ip
     }
@@ -166,7 +181,9 @@ impl Frame {
         } else {
             bytes.extend(self.sequence.to_be_bytes());
             bytes.extend(self.acknowledgement.to_be_bytes());
-            bytes.extend([((20 + self.tcp_options.len()) / 4 * 16) as u8, self.flags, 0xff, 0xff, 0, 0, 0, 0]);
+            bytes.extend([((20 + self.tcp_options.len()) / 4 * 16) as u8, self.flags]);
+            bytes.extend(self.window.to_be_bytes());
+            bytes.extend([0, 0, 0, 0]);
             bytes.extend(&self.tcp_options);
             16
         };
@@ -267,7 +284,7 @@ fn octets(ip: IpAddr) -> Vec<u8> {
     }
 }
 
-fn transport_checksum(source: IpAddr, destination: IpAddr, protocol: u8, segment: &[u8]) -> [u8; 2] {
+pub(crate) fn transport_checksum(source: IpAddr, destination: IpAddr, protocol: u8, segment: &[u8]) -> [u8; 2] {
     let mut pseudo = [octets(source), octets(destination)].concat();
     pseudo.extend((segment.len() as u32).to_be_bytes());
     pseudo.extend([0, 0, 0, protocol]);
@@ -275,7 +292,7 @@ fn transport_checksum(source: IpAddr, destination: IpAddr, protocol: u8, segment
     checksum(&pseudo)
 }
 
-fn checksum(bytes: &[u8]) -> [u8; 2] {
+pub(crate) fn checksum(bytes: &[u8]) -> [u8; 2] {
     let mut sum = 0_u32;
     for pair in bytes.chunks(2) {
         sum += u32::from(pair[0]) << 8 | u32::from(pair.get(1).copied().unwrap_or(0));

@@ -6,6 +6,7 @@ use std::{
 };
 
 use filter_common::Reason;
+use filter_user::kernel::KernelPlan;
 use socket2::{Domain, Socket, Type};
 
 use crate::{
@@ -20,14 +21,24 @@ use crate::{
 
 const HOST: &str = "www.example.com";
 /// MSS, selective acknowledgement, timestamp, window scale of 7, as Linux writes them.
-const LINUX_OPTIONS: [u8; 20] = [2, 4, 5, 180, 4, 2, 8, 10, 0xa1, 0xa2, 0xa3, 0xa4, 0, 0, 0, 0, 1, 3, 3, 7];
+pub(crate) const LINUX_OPTIONS: [u8; 20] = [2, 4, 5, 180, 4, 2, 8, 10, 0xa1, 0xa2, 0xa3, 0xa4, 0, 0, 0, 0, 1, 3, 3, 7];
 
 /// A namespace in which the frames' addresses are the loopback interface's, and somebody listens.
 fn in_front<T: Send + 'static>(test: impl FnOnce(&mut Plane) -> T + Send + 'static) -> T {
+    in_front_with(KernelPlan::terminating([HOST]), test)
+}
+
+/// The same with another plan.
+pub(crate) fn in_front_with<T: Send + 'static>(
+    plan: KernelPlan,
+    test: impl FnOnce(&mut Plane) -> T + Send + 'static,
+) -> T {
     in_namespace(|| {
         addresses();
         let _listeners = [EDGE_V4, EDGE_V6].map(|edge| TcpListener::bind(edge).unwrap());
-        test(&mut plane())
+        let mut plane = Plane::with_plan(plan);
+        plane.program.answer_syns("lo").unwrap();
+        test(&mut plane)
     })
 }
 
@@ -53,20 +64,20 @@ fn plane() -> Plane {
 }
 
 /// Says hello to the front from one client port.
-struct Handshake<'a> {
-    plane: &'a mut Plane,
-    shape: Shape,
-    port: u16,
-    cookie: u32,
-    hit: Vec<Reason>,
+pub(crate) struct Handshake<'a> {
+    pub(crate) plane: &'a mut Plane,
+    pub(crate) shape: Shape,
+    pub(crate) port: u16,
+    pub(crate) cookie: u32,
+    pub(crate) hit: Vec<Reason>,
 }
 
 impl<'a> Handshake<'a> {
-    fn new(plane: &'a mut Plane, shape: Shape, port: u16) -> Self {
+    pub(crate) fn new(plane: &'a mut Plane, shape: Shape, port: u16) -> Self {
         Self { plane, shape, port, cookie: 0, hit: Vec::new() }
     }
 
-    fn syn(&mut self, options: &[u8]) -> Vec<u8> {
+    pub(crate) fn syn(&mut self, options: &[u8]) -> Vec<u8> {
         let frame = self.frame(SYN, &[]).with(|f| f.tcp_options = options.to_vec());
         let answer = self.expect(&frame, Reason::SynAnswered);
         let at = answer_transport_at(self.shape) + 4;
@@ -75,7 +86,7 @@ impl<'a> Handshake<'a> {
     }
 
     /// The client's segment behind the handshake.
-    fn frame(&self, flags: u8, payload: &[u8]) -> Frame {
+    pub(crate) fn frame(&self, flags: u8, payload: &[u8]) -> Frame {
         Frame::tcp(flags, payload).with(|f| {
             f.client_port = self.port;
             f.sequence = if flags & SYN == 0 { SEQUENCE + 1 } else { SEQUENCE };
@@ -83,7 +94,7 @@ impl<'a> Handshake<'a> {
         })
     }
 
-    fn expect(&mut self, frame: &Frame, reason: Reason) -> Vec<u8> {
+    pub(crate) fn expect(&mut self, frame: &Frame, reason: Reason) -> Vec<u8> {
         let (found, run) = self.plane.run(&frame.build(self.shape));
         assert_eq!(found, reason, "{:?}, {} tags, flags {:#x}", self.shape.family, self.shape.tags.len(), frame.flags);
         assert_eq!(run.action, action_number(reason));
@@ -91,7 +102,7 @@ impl<'a> Handshake<'a> {
         run.packet
     }
 
-    fn says(&mut self, flags: u8, payload: &[u8], reason: Reason) -> Vec<u8> {
+    pub(crate) fn says(&mut self, flags: u8, payload: &[u8], reason: Reason) -> Vec<u8> {
         let frame = self.frame(flags, payload);
         self.expect(&frame, reason)
     }

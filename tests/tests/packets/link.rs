@@ -31,10 +31,15 @@ fn ethtool(arguments: &str) {
 }
 
 /// Passes what the edge sends by XDP_TX on to the client's kernel, which veth does for interfaces with a program only.
-fn receive_on(interface: &str) -> Ebpf {
+pub(crate) fn receive_on(interface: &str) -> Ebpf {
+    receive_with(PROGRAM_PASS, interface)
+}
+
+/// The same with another program.
+pub(crate) fn receive_with(name: &str, interface: &str) -> Ebpf {
     let object = std::env::var_os("MTLS_FILTER_BPF_OBJECT").expect("`cargo xtask test` names the eBPF object");
     let mut ebpf = Ebpf::load_file(object).unwrap();
-    let program: &mut Xdp = ebpf.program_mut(PROGRAM_PASS).unwrap().try_into().unwrap();
+    let program: &mut Xdp = ebpf.program_mut(name).unwrap().try_into().unwrap();
     program.load().unwrap();
     program.attach(interface, XdpMode::Driver).unwrap();
     ebpf
@@ -210,20 +215,33 @@ fn a_new_listener_takes_connections_from_cookies_in_generic_mode() {
     check_greetings(&on_a_link(Mode::Generic, true, greet), 4);
 }
 
+/// That each client got what it should, `greet` has seen; here, that it was this program who gave it.
 fn check_greetings(counts: &[Count], handshakes: u64) {
-    let expected = [
+    // Each as often as it was caused, or more often: a client repeats what is not answered soon, as on a busy machine.
+    let least = [
         (Reason::HostTerminate, 2),
         (Reason::HostUnknown, 2),
         (Reason::SynAnswered, handshakes),
         (Reason::HandshakeAck, handshakes),
-        (Reason::CookieInvalid, 0),
     ];
-    assert_eq!(expected.map(|(reason, _)| (reason, packets(counts, reason))), expected);
+    for (reason, least) in least {
+        assert!(packets(counts, reason) >= least, "{}: {counts:#?}", reason.name());
+    }
+    let never: &[_] = if handshakes == 0 {
+        &[Reason::SynAnswered, Reason::HandshakeAck, Reason::CookieInvalid, Reason::Internal]
+    } else {
+        &[Reason::CookieInvalid, Reason::Internal]
+    };
+    for reason in never {
+        assert_eq!(packets(counts, *reason), 0, "{}: {counts:#?}", reason.name());
+    }
 }
 
 #[test]
 fn a_port_serves_again_while_its_last_connection_is_in_time_wait() {
     let counts = on_a_link(Mode::Native, true, come_again);
-    // The front answers the first on each address; to the others the kernel knows what a SYN is.
-    assert_eq!((packets(&counts, Reason::SynAnswered), packets(&counts, Reason::CookieInvalid)), (2, 0));
+    // The front answers the first on each address, and again if a SYN is repeated; to the others the kernel knows what a SYN is.
+    let (answered, connections) = (packets(&counts, Reason::SynAnswered), 20);
+    assert!((2..connections / 2).contains(&answered), "{counts:#?}");
+    assert_eq!(packets(&counts, Reason::CookieInvalid), 0, "{counts:#?}");
 }

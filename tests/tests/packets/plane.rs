@@ -16,12 +16,16 @@ pub(crate) struct Plane {
 
 impl Plane {
     pub(crate) fn new(hosts: &[&str]) -> Self {
+        Self::with_plan(KernelPlan::terminating(hosts.iter().copied()))
+    }
+
+    pub(crate) fn with_plan(plan: KernelPlan) -> Self {
         let listen = [EDGE_V4.parse().unwrap(), EDGE_V6.parse().unwrap()];
         let mut program = Program::load(&listen, 0).unwrap_or_else(|error| {
             panic!("packet tests need root and an eBPF object, as `cargo xtask test` gives them: {error}: {error:?}")
         });
         let denied = DENIED.map(|(address, prefix)| Network::new(address.parse().unwrap(), prefix).unwrap());
-        let plan = KernelPlan { deny: denied.into(), ..KernelPlan::terminating(hosts.iter().copied()) };
+        let plan = KernelPlan { deny: denied.into(), ..plan };
         program.apply(&plan).unwrap();
         let before = program.counters().unwrap();
         Self { program, before }

@@ -1,6 +1,6 @@
 //! The table: a packet, the reason it is counted under, what becomes of it.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, thread};
 
 use filter_common::{Action, Reason};
 
@@ -9,10 +9,11 @@ use crate::{
     frame::{ACK, FIN, Family, Frame, RST, SYN, expected_reset, shapes},
     front,
     plane::Plane,
+    splice,
 };
 
-/// XDP_DROP, XDP_PASS and XDP_TX.
-const XDP: [(Action, u32); 3] = [(Action::Drop, 1), (Action::Pass, 2), (Action::Transmit, 3)];
+/// XDP_DROP, XDP_PASS, XDP_TX and XDP_REDIRECT.
+const XDP: [(Action, u32); 4] = [(Action::Drop, 1), (Action::Pass, 2), (Action::Transmit, 3), (Action::Redirect, 4)];
 const KNOWN: [&str; 6] = ["www.example.com", "*.wild.example", "10.20.30.40", "Config-UPPER.example", NAME_63, NAME_64];
 /// The longest name of the table of short names, and the shortest of the other.
 const NAME_63: &str = "a23456789-b23456789-c23456789-d23456789-e23456789-f2345.63.test";
@@ -250,6 +251,36 @@ fn raw() -> Vec<(&'static str, Vec<u8>, Reason)> {
     ]
 }
 
+/// Refuses unverified senders until there were too many of them in a second, and the rest is left to workers.
+fn run_out_of_resets() -> Vec<Reason> {
+    thread::spawn(|| {
+        on_one_cpu();
+        let mut plane = Plane::new(&KNOWN);
+        let packet = Frame::data(hello("unknown.example")).build(shapes().next().unwrap());
+        let mut passed = (0..100_000).map(|_| plane.program.run(&packet, 1).unwrap()).filter(|run| run.action == 2);
+        assert_eq!(passed.next().map(|run| run.packet).as_ref(), Some(&packet));
+        let counts = plane.program.counters().unwrap();
+        let packets = |reason| counts[u32::from(reason) as usize].packets;
+        assert_eq!(packets(Reason::ResetLimited), 1);
+        assert!(packets(Reason::HostUnknown) >= 1000, "{}", packets(Reason::HostUnknown));
+    })
+    .join()
+    .unwrap();
+    vec![Reason::ResetLimited]
+}
+
+#[test]
+fn unverified_senders_are_reset_a_thousand_times_in_a_second_and_cpu() {
+    run_out_of_resets();
+}
+
+/// Keeps this thread on the first CPU.
+pub(crate) fn on_one_cpu() {
+    let mut set = nix::sched::CpuSet::new();
+    set.set(0).unwrap();
+    nix::sched::sched_setaffinity(nix::unistd::Pid::from_raw(0), &set).unwrap();
+}
+
 pub(crate) fn action_number(reason: Reason) -> u32 {
     XDP.iter().find(|(action, _)| *action == reason.action()).unwrap().1
 }
@@ -268,6 +299,7 @@ fn run_table() -> Vec<Reason> {
             let expected = match reason.action() {
                 Action::Pass | Action::Drop => packet,
                 Action::Transmit => expected_reset(&row.frame, shape),
+                Action::Redirect => panic!("{case}: no row of this table is of a spliced connection"),
             };
             assert_eq!(run.packet, expected, "{case}");
             hit.push(reason);
@@ -289,7 +321,11 @@ fn each_packet_of_the_table_gets_its_reason_and_answer() {
 
 #[test]
 fn every_reason_is_hit_by_a_row() {
-    let hit: BTreeSet<Reason> = run_table().into_iter().chain(front::run_handshakes()).collect();
+    let hit: BTreeSet<Reason> =
+        [run_table(), run_out_of_resets(), front::run_handshakes(), splice::run_splices(), splice::run_out_of_ports()]
+            .concat()
+            .into_iter()
+            .collect();
     // Counted only when a kernel helper refuses what it cannot refuse.
     assert_eq!((NAME_63.len(), NAME_64.len()), (63, 64));
     let unreachable = [Reason::Internal];

@@ -62,7 +62,7 @@ pub(crate) fn ensure() -> Result<Programs> {
 }
 
 /// The system's `program`, or one unpacked from the Debian package of the same name, with its library directory.
-fn unpacked(program: &str) -> Result<(PathBuf, Option<PathBuf>)> {
+pub(super) fn unpacked(program: &str) -> Result<(PathBuf, Option<PathBuf>)> {
     if let Some(system) = find(program) {
         return Ok((system, None));
     }

@@ -9,6 +9,7 @@ pub(crate) mod guests;
 pub(crate) mod host;
 pub(crate) mod lab;
 mod linker;
+pub(crate) mod peers;
 mod toolchain;
 
 use anyhow::Result;

@@ -28,7 +28,7 @@ use self::entry::Entry;
 use self::fetch::{FetchError, Fetched, Seen, fetch};
 use self::http::Http;
 use self::kept::Kept;
-pub(crate) use self::report::{Checked, Report, Way};
+pub(crate) use self::report::{Checked, Report, Standing, Way};
 use crate::model::{AuthorityId, CrlRecord, CrlSource, State, Timestamp, WhenStale};
 use crate::pki::{Authority, Crl, CrlError};
 use crate::revocation::{RevocationKey, RevocationSet};

@@ -1,7 +1,7 @@
 //! What a state lets be done to it.
 
 use super::*;
-use crate::model::{Legacy, ListKind, SealedKey, Serial, SubjectParts, WhenStale};
+use crate::model::{Legacy, ListKind, SealedKey, Serial, SubjectParts, TokenId, WhenStale};
 use crate::revocation::{IssuerKeyHash, RevocationKey};
 
 const AT: Timestamp = Timestamp::from_unix_seconds(1_000);

@@ -3,12 +3,14 @@
 use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::Mode;
+use nix::unistd::Pid;
 use serde_json::Value;
 
 use super::super::namespace::Namespace;
@@ -124,6 +126,37 @@ impl<'a> Curl<'a> {
         files.answer(String::from_utf8_lossy(&output.stdout).lines().next())
     }
 
+    /// Asks `count` times, `at_a_time` at a time, each time over a connection of its own. Returns what came of each.
+    ///
+    /// # Errors
+    /// If curl cannot be run, or does not say what came of each.
+    pub fn many(&self, count: usize, at_a_time: usize) -> Result<Vec<Outcome>> {
+        let files = Files { head: PathBuf::from("/dev/null"), body: PathBuf::from("/dev/null") };
+        let mut command = self.command()?;
+        command.args(["--parallel", "--parallel-immediate", "--parallel-max", &at_a_time.to_string()]);
+        let each = self.clone().header("Connection: close").path(&format!("{}?[1-{count}]", self.path));
+        each.request(&mut command, &files);
+        let output = programs::output(&mut command)?;
+        let lines = String::from_utf8_lossy(&output.stdout).into_owned();
+        let outcomes: Vec<Outcome> = lines.lines().map(outcome_of_report).collect::<Result<_>>()?;
+        if outcomes.len() != count {
+            bail!("curl reported {} of {count} requests: {}", outcomes.len(), String::from_utf8_lossy(&output.stderr));
+        }
+        Ok(outcomes)
+    }
+
+    /// Starts curl and lets it run.
+    ///
+    /// # Errors
+    /// If curl cannot be started.
+    pub fn begin(&self) -> Result<Running> {
+        let files = Files::create(&self.scratch)?;
+        let mut command = self.command()?;
+        self.request(&mut command, &files);
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().context("curl")?;
+        Ok(Running { child, files })
+    }
+
     /// Sends two requests over one connection, and calls `between` when the first is answered and the second not yet sent.
     ///
     /// curl cannot be told to pause. But it writes the first body to a named pipe, and to open one for writing blocks until
@@ -172,7 +205,72 @@ impl<'a> Curl<'a> {
     }
 }
 
+/// A run of curl that has begun.
+#[derive(Debug)]
+pub struct Running {
+    child: Child,
+    files: Files,
+}
+
+impl Running {
+    /// How much of the body has arrived.
+    ///
+    /// # Errors
+    /// If the file it goes to cannot be looked at.
+    pub fn received(&self) -> Result<u64> {
+        match fs::metadata(&self.files.body) {
+            Ok(file) => Ok(file.len()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(0),
+            Err(error) => Err(error).context("the body that curl writes"),
+        }
+    }
+
+    /// Stops it where it is, until it is to [go on](Self::resume).
+    ///
+    /// # Errors
+    /// If it cannot be signalled.
+    pub fn pause(&self) -> Result<()> {
+        self.signal(Signal::SIGSTOP)
+    }
+
+    /// Lets it go on.
+    ///
+    /// # Errors
+    /// If it cannot be signalled.
+    pub fn resume(&self) -> Result<()> {
+        self.signal(Signal::SIGCONT)
+    }
+
+    fn signal(&self, signal: Signal) -> Result<()> {
+        kill(Pid::from_raw(i32::try_from(self.child.id())?), signal).context("curl cannot be signalled")
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Errors
+    /// If curl cannot be waited for. That a request fails is an outcome, not an error.
+    pub fn finish(self) -> Result<CurlAnswer> {
+        let output = self.child.wait_with_output()?;
+        self.files.answer(String::from_utf8_lossy(&output.stdout).lines().next())
+    }
+}
+
+/// What one line of curl's JSON says of a request that had a connection of its own.
+fn outcome_of_report(line: &str) -> Result<Outcome> {
+    let report: Value = serde_json::from_str(line).context("curl's report")?;
+    let number = |name: &str| report.get(name).and_then(Value::as_i64).unwrap_or_default();
+    if number("exitcode") != 0 {
+        let message = report.get("errormsg").and_then(Value::as_str).unwrap_or_default();
+        return Ok(Outcome::of_curl(number("exitcode"), message));
+    }
+    if number("num_connects") != 1 {
+        return Ok(Outcome::Other("over a connection that was open already".to_owned()));
+    }
+    Ok(Outcome::Status(u16::try_from(number("response_code"))?))
+}
+
 /// Where one request's answer goes.
+#[derive(Debug)]
 struct Files {
     head: PathBuf,
     body: PathBuf,

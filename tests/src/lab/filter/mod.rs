@@ -7,7 +7,7 @@ mod status;
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::ExitStatus;
+use std::process::{Command, ExitStatus};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -106,6 +106,23 @@ impl Filter {
         self.wait_until_ready()
     }
 
+    /// Changes the configuration file; the filter sees it at its next start.
+    ///
+    /// # Errors
+    /// If the file cannot be read or written.
+    pub fn reconfigure(&self, change: impl FnOnce(&str) -> String) -> Result<()> {
+        let text = fs::read_to_string(&self.config)?;
+        Ok(fs::write(&self.config, change(&text))?)
+    }
+
+    /// Bytes of memory that it has.
+    ///
+    /// # Errors
+    /// If the system cannot say.
+    pub fn resident_bytes(&self) -> Result<u64> {
+        self.process.resident_bytes()
+    }
+
     /// Whether it is running.
     ///
     /// # Errors
@@ -156,16 +173,17 @@ impl Filter {
 /// Starts the daemon.
 fn spawn(edge: &Namespace, binary: &Path, config: &Path, directory: &Path, privilege: Privilege) -> Result<Process> {
     let mut command = match privilege {
-        Privilege::Root => edge.command(binary)?,
+        Privilege::Root => Command::new(binary),
         Privilege::Nobody => {
-            let mut command = edge.command(programs::find("setpriv")?)?;
+            let mut command = Command::new(programs::find("setpriv")?);
             command.args(["--reuid", NOBODY, "--regid", NOBODY, "--clear-groups", "--no-new-privs"]);
             command.args(["--bounding-set", "-all", "--inh-caps", "-all"]).arg(binary);
             command
         }
     };
     command.arg("run").arg("--config").arg(config).current_dir(directory);
-    Process::start("mtls-filter", &mut command, &directory.join("mtls-filter.log"))
+    // Not by `ip netns exec`, which hides the BPF file system.
+    edge.enter(|| Process::start("mtls-filter", &mut command, &directory.join("mtls-filter.log")))
 }
 
 /// The daemon that `cargo xtask` has built, or the one beside this executable.

@@ -1,5 +1,7 @@
 //! What the daemon says about itself.
 
+use std::net::SocketAddr;
+
 use anyhow::{Context, Result};
 use serde_json::Value;
 
@@ -37,6 +39,19 @@ impl Status {
         found.map(str::to_owned).with_context(|| format!("status names no datapath: {}", self.0))
     }
 
+    /// What it says about the way packets are handled: why it is nothing better, and what cannot be spliced.
+    #[must_use]
+    pub fn datapath_notes(&self) -> Vec<String> {
+        let notes = self.0.pointer("/datapath/notes").and_then(Value::as_array).into_iter().flatten();
+        notes.filter_map(|note| note.as_str().map(str::to_owned)).collect()
+    }
+
+    /// The generation that the XDP maps agree with; `None` without XDP.
+    #[must_use]
+    pub fn xdp_generation(&self) -> Option<u64> {
+        self.0.pointer("/datapath/generation").and_then(Value::as_u64)
+    }
+
     /// The counters of the XDP program by reason, in the order `status` has them; empty without XDP.
     #[must_use]
     pub fn xdp_counters(&self) -> Vec<(String, u64)> {
@@ -47,6 +62,33 @@ impl Status {
     #[must_use]
     pub fn xdp(&self, reason: &str) -> u64 {
         self.xdp_counters().into_iter().find(|(name, _)| name == reason).map_or(0, |(_, count)| count)
+    }
+
+    /// What is said of a host that has origins: `spliced`, `relayed` or `terminated`.
+    ///
+    /// # Errors
+    /// If nothing is said of it.
+    pub fn passed(&self, host: &str) -> Result<String> {
+        let hosts = self.0.pointer("/passed_through/hosts").and_then(Value::as_array).into_iter().flatten();
+        let found = hosts.filter(|found| found["host"] == host).find_map(|found| found["now"].as_str());
+        found.map(str::to_owned).with_context(|| format!("status says nothing of {host}: {}", self.0))
+    }
+
+    /// Whether an origin answers.
+    ///
+    /// # Errors
+    /// If nothing is said of it.
+    pub fn origin_is_up(&self, origin: SocketAddr) -> Result<bool> {
+        let origins = self.0.pointer("/passed_through/origins").and_then(Value::as_array).into_iter().flatten();
+        let found =
+            origins.filter(|found| found["address"] == origin.to_string()).find_map(|found| found["up"].as_bool());
+        found.with_context(|| format!("status says nothing of {origin}: {}", self.0))
+    }
+
+    /// How often the workers counted `reason`.
+    #[must_use]
+    pub fn requests(&self, reason: &str) -> u64 {
+        self.request_counters().into_iter().find(|(name, _)| name == reason).map_or(0, |(_, count)| count)
     }
 
     /// The counters of requests by reason.

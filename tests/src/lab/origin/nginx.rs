@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
+use super::super::config::{PROXY_ORIGINS, TLS_ORIGINS};
 use super::super::namespace::Namespace;
 use super::super::process::Process;
 use super::super::programs;
@@ -18,25 +19,39 @@ const LIBRARIES_VARIABLE: &str = "MTLS_FILTER_LAB_LIBRARIES";
 #[derive(Debug)]
 pub struct Nginx {
     directory: PathBuf,
-    _process: Process,
+    process: Process,
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        // Asked, not killed: only then does it take its workers along.
+        if let Err(error) = self.process.terminate() {
+            eprintln!("clean-up: {error:#}");
+        }
+    }
 }
 
 impl Nginx {
-    /// Serves `address` inside `namespace`, with its files below `directory`.
+    /// Serves `address` inside `namespace`, and the TLS origins with the certificate and key of `tls`, with its files below `directory`.
     ///
     /// # Errors
     /// If nginx is not installed or does not start.
-    pub fn start(namespace: &Namespace, address: SocketAddr, directory: &Path) -> Result<Self> {
-        Self::start_with(namespace, address, directory, &origin(address, &directory.join("nginx")))
-    }
-
-    /// The same with any `server` blocks; one of them must listen on `address`.
-    pub(super) fn start_with(
+    pub fn start(
         namespace: &Namespace,
         address: SocketAddr,
         directory: &Path,
-        servers: &str,
+        tls: Option<&(PathBuf, PathBuf)>,
     ) -> Result<Self> {
+        let files = directory.join("nginx");
+        let tls = tls.map(|(certificate, key)| tls_server(certificate, key, &files)).unwrap_or_default();
+        Self::start_with(namespace, address, directory, &(origin(address, &files) + &tls))
+    }
+
+    /// The same with any `server` blocks; one of them must listen on `address`.
+    ///
+    /// # Errors
+    /// If nginx is not installed or does not start.
+    pub fn start_with(namespace: &Namespace, address: SocketAddr, directory: &Path, servers: &str) -> Result<Self> {
         let nginx = programs::find_nginx()?;
         let directory = directory.join("nginx");
         for folder in ["files", "temporary"] {
@@ -53,7 +68,23 @@ impl Nginx {
         process.wait_until("listening", || {
             namespace.enter(|| Ok(TcpStream::connect_timeout(&address, Duration::from_secs(1))?)).is_ok()
         })?;
-        Ok(Self { directory, _process: process })
+        Ok(Self { directory, process })
+    }
+
+    /// Has it read its files again.
+    ///
+    /// # Errors
+    /// If it cannot be told.
+    pub fn reload(&self) -> Result<()> {
+        self.process.hang_up()
+    }
+
+    /// Bytes of memory that it and its workers have.
+    ///
+    /// # Errors
+    /// If the system cannot say.
+    pub fn resident_bytes(&self) -> Result<u64> {
+        self.process.resident_bytes()
     }
 
     /// One line for each request that nginx has taken for one: `METHOD target status`.
@@ -81,7 +112,7 @@ daemon off;
 worker_processes 1;
 user root;
 pid {directory}/nginx.pid;
-events {{ worker_connections 1024; }}
+events {{ worker_connections 8192; }}
 http {{
     log_format short '$request_method $request_uri $status';
     access_log {directory}/access.log short;
@@ -117,5 +148,31 @@ fn origin(address: SocketAddr, directory: &Path) -> String {
         }}
     }}
 "#
+    )
+}
+
+/// The server that terminates TLS itself. Whom it takes the client for is in `peer`, and what a PROXY protocol header said in `proxied`.
+fn tls_server(certificate: &Path, key: &Path, directory: &Path) -> String {
+    let listen = |addresses: &[SocketAddr], what: &str| {
+        addresses.iter().map(|address| format!("        listen {address} {what};\n")).collect::<String>()
+    };
+    let (plain, proxied) = (listen(&TLS_ORIGINS, "ssl backlog=4096"), listen(&PROXY_ORIGINS, "ssl proxy_protocol"));
+    let [certificate, key, directory] = [certificate, key, directory].map(Path::display);
+    format!(
+        r#"
+    server {{
+{plain}{proxied}
+        ssl_certificate {certificate};
+        ssl_certificate_key {key};
+        lingering_close off;
+        location / {{
+            default_type text/plain;
+            return 200 "tls origin\nhost $host\nuri $request_uri\npeer $remote_addr\nproxied $proxy_protocol_addr:$proxy_protocol_port\n";
+        }}
+        location /files/ {{
+            root {directory};
+            dav_methods PUT;
+        }}
+    }}"#
     )
 }

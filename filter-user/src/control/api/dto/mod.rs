@@ -1,8 +1,10 @@
 //! The forms in which the API takes and gives things. Wire types are not domain types: each is converted, and checked, at the border.
 
 mod crl;
+mod events;
 mod firewall;
 mod lists;
+mod passed;
 mod rulesets;
 mod v1;
 mod v4;
@@ -11,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 pub use crl::{Crl, CrlCheck, LoadedCrl, SetCrl, UploadedAuthority};
+pub use events::{Event, EventCertificate, EventsFile, EventsStatus};
 pub use firewall::{
     DeletedFilter, DeletedFirewallRule, Filter, FilterBody, FirewallAction, FirewallRule, FirewallRuleBody, OneOrMany,
     ShownFilter,
@@ -18,6 +21,7 @@ pub use firewall::{
 pub use lists::{
     CreateList, CreatedItem, DescribeList, Hostname, List, ListItem, NewItem, Operation, OperationState, RemoveItems,
 };
+pub use passed::{OriginHealth, PassedHost, PassedOn, PassedThrough, Penalty};
 pub use rulesets::{
     ActionParameters, BlockResponse, CreateRuleset, Logging, Position, RuleBody, Ruleset, RulesetRule, UpdateRuleset,
 };

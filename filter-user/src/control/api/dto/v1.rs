@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{BlockResponse, Crl, ErrorInfo, Position};
+use super::{BlockResponse, Crl, ErrorInfo, EventsStatus, Position};
 
 /// A zone.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -332,6 +332,9 @@ pub struct Status {
     pub listen: Vec<String>,
     /// The zones.
     pub zones: Vec<Zone>,
+    /// Hosts that are passed through unopened, and their origins.
+    #[serde(default)]
+    pub passed_through: super::PassedThrough,
     /// Certificates that are revoked here.
     pub revoked: usize,
     /// Certificates that CRLs of uploaded CAs revoke.
@@ -348,6 +351,15 @@ pub struct Status {
     pub packets: BTreeMap<String, PacketCount>,
     /// Access records that were dropped because the log could not keep up.
     pub access_records_dropped: u64,
+    /// Access records that could not be written.
+    #[serde(default)]
+    pub access_records_failed: u64,
+    /// Why the access log cannot be written; absent while it can.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access_log_error: Option<String>,
+    /// Events: requests that were blocked or logged.
+    #[serde(default)]
+    pub events: EventsStatus,
 }
 
 /// How packets reach the workers.
@@ -360,6 +372,12 @@ pub struct Datapath {
     /// Kernel settings that were changed, and are changed back at the end.
     #[serde(default)]
     pub settings: Vec<String>,
+    /// Where XDP is kept when the daemon ends, so that what it splices goes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pin: Option<String>,
+    /// Generation of the rules that the XDP maps agree with; absent without XDP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<u64>,
 }
 
 /// A worker.

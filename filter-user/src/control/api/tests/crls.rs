@@ -141,6 +141,8 @@ async fn a_bad_list_changes_nothing_and_says_so_in_status() {
     for (list, reason) in [
         (Vec::new(), "neither DER nor PEM"),
         (b"garbage".to_vec(), "neither DER nor PEM"),
+        // Longer than other bodies may be.
+        (vec![b'x'; 2 * crate::control::api::MAX_BODY], "neither DER nor PEM"),
         (good[..good.len() / 2].to_vec(), "not a signed object"),
         (other.list(8, &[2]), "issuer names differ"),
         (same_name.list(8, &[2]), "signature of the CRL does not belong to"),

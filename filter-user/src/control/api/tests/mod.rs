@@ -4,6 +4,7 @@ mod access;
 mod bad_input;
 mod certificates;
 mod crls;
+mod events;
 mod firewall;
 mod harness;
 mod lists;

@@ -173,6 +173,28 @@ async fn zones_and_their_settings_are_told_as_they_are() {
 }
 
 #[tokio::test]
+async fn metrics_and_what_passes_the_workers_are_shown_to_whoever_may_read() {
+    let api = Api::start().await;
+    for path in ["/api/v1/flows", "/api/v1/penalties"] {
+        assert_eq!(api.get(path).await.result(), json!([]), "{path}");
+    }
+    let answer = api.get("/metrics").await;
+    assert_eq!(answer.status, StatusCode::OK);
+    assert_eq!(answer.headers["content-type"], crate::telemetry::METRICS_TYPE);
+    let text = String::from_utf8(answer.bytes).unwrap();
+    for expected in ["# TYPE mtls_filter_requests counter", "mtls_filter_generation{} ", "# EOF"] {
+        assert!(text.lines().any(|line| line.starts_with(expected)), "{expected} is not in\n{text}");
+    }
+    for path in ["/metrics", "/api/v1/flows", "/api/v1/penalties"] {
+        let answer = api.send(Method::GET, path, &[], Vec::new()).await;
+        assert!(answer.status.is_client_error(), "{path} without a token: {}", answer.status);
+    }
+    let absent = api.delete("/api/v1/penalties/192.0.2.1").await;
+    assert_eq!((absent.refusal().0, absent.refusal().2), (404, "192.0.2.1 is not in the penalty box"));
+    assert_eq!(api.delete("/api/v1/penalties/nobody").await.refusal().0, 404);
+}
+
+#[tokio::test]
 async fn the_document_is_the_one_that_is_checked_in() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/openapi.json");
     let current = super::super::document().to_pretty_json().unwrap() + "\n";

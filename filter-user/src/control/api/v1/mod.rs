@@ -2,8 +2,11 @@
 
 mod audit;
 mod crls;
+pub(super) mod events;
 mod explain;
 mod mtls_rules;
+mod passed;
+mod penalties;
 mod published_crl;
 mod rules;
 mod status;
@@ -25,6 +28,10 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Control>> {
     let uploads = OpenApiRouter::new().routes(routes!(crls::upload)).layer(DefaultBodyLimit::max(CRL_BYTES));
     OpenApiRouter::new()
         .routes(routes!(status::show))
+        .routes(routes!(passed::flows))
+        .routes(routes!(passed::metrics))
+        .routes(routes!(penalties::list))
+        .routes(routes!(penalties::pardon))
         .routes(routes!(audit::list))
         .routes(routes!(audit::refused))
         .routes(routes!(store::show))
@@ -49,4 +56,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Control>> {
         .routes(routes!(published_crl::der))
         .routes(routes!(published_crl::pem))
         .merge(uploads)
+        .routes(routes!(events::list))
+        .routes(routes!(events::follow))
+        .routes(routes!(events::show))
 }

@@ -9,7 +9,7 @@ use super::super::answer::Answer;
 use super::super::caller::Caller;
 use super::super::dto::{self, Envelope};
 use super::super::error::ApiError;
-use super::{crls, zones};
+use super::{crls, passed, zones};
 use crate::control::Control;
 use crate::datapath::Datapath;
 use crate::kernel::Count;
@@ -22,6 +22,7 @@ pub(super) async fn show(State(control): State<Arc<Control>>, caller: Caller) ->
     caller.everywhere(Scope::Read)?;
     let (state, generation) = control.state().await;
     let (workers, datapath) = (control.publisher.workers(), control.publisher.datapath());
+    let access = control.access.losses();
     let requests = Reason::ALL
         .iter()
         .map(|reason| (reason.name().to_owned(), workers.iter().map(|worker| worker.counters().of(*reason)).sum()));
@@ -31,11 +32,14 @@ pub(super) async fn show(State(control): State<Arc<Control>>, caller: Caller) ->
         generation,
         datapath: dto::Datapath {
             mode: datapath.mode().to_string(),
-            notes: datapath.notes().to_vec(),
+            notes: datapath.notes(),
             settings: datapath.settings(),
+            pin: datapath.pin().map(|pin| pin.display().to_string()),
+            generation: datapath.generation(),
         },
         listen: control.config.edge.listen.iter().map(ToString::to_string).collect(),
         zones: zones::zones(&control, &state, &caller),
+        passed_through: passed::passed_through(&control).await,
         revoked: control.revocations.len(),
         listed: control.revocations.imported_len(),
         crls: crls::crls(&control, &state, &caller),
@@ -50,7 +54,10 @@ pub(super) async fn show(State(control): State<Arc<Control>>, caller: Caller) ->
             .collect(),
         requests: requests.collect(),
         packets: packets(datapath),
-        access_records_dropped: control.access.dropped(),
+        access_records_dropped: access.dropped,
+        access_records_failed: access.failed,
+        access_log_error: access.error,
+        events: control.events.status().into(),
     }))
 }
 

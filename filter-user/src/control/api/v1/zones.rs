@@ -70,6 +70,11 @@ pub(super) async fn set_host(
     let name = hostname_associations::checked(zone, vec![host], "/host")?.into_iter().next().unwrap_or_default();
     let host = zone.hosts.iter().find(|known| known.name.as_str() == name);
     let host = host.ok_or_else(|| ApiError::no_object(format!("there is no host {name}")))?;
+    if wanted.mtls && host.termination.is_none() {
+        let message =
+            format!("{name} is passed through unopened and has no certificate, so nobody here can ask for one");
+        return Err(ApiError::conflict(message).at("/mtls"));
+    }
     if host.mtls && !wanted.mtls {
         let message = format!("the configuration file enables mTLS for {name}: take `mtls = true` out of the file");
         return Err(ApiError::conflict(message).at("/mtls"));

@@ -322,7 +322,10 @@ fn forwarding(control: &Control, face: Face<'_>) -> Vec<dto::AccessSetting> {
         .map(|(_, host)| dto::AccessSetting {
             hostname: host.name.to_string(),
             china_network: false,
-            client_certificate_forwarding: host.forward_client_cert,
+            client_certificate_forwarding: host
+                .termination
+                .as_ref()
+                .is_some_and(|termination| termination.forward_client_cert),
         })
         .collect()
 }

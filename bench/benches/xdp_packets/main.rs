@@ -1,0 +1,55 @@
+//! What each kind of packet costs in the XDP program, in the kernel (`BPF_PROG_TEST_RUN`), without a network card.
+//!
+//! The program rewrites packets, so each run begins by putting the packet back (`filter-ebpf/src/bin/again.rs`); what that costs is
+//! measured with the same packet, and taken away. Kinds take turns, so that whatever else the machine does falls on all of them;
+//! each figure is the median of the rounds.
+#![forbid(unsafe_code)]
+#![expect(clippy::indexing_slicing, reason = "packets of the bench's own making")]
+
+mod frames;
+mod kernel;
+mod scene;
+
+use std::thread;
+
+use anyhow::{Context as _, Result};
+use nix::sched::{CloneFlags, CpuSet, sched_setaffinity, unshare};
+use nix::unistd::Pid;
+
+use kernel::Bench;
+use scene::{Case, Scene};
+
+const ROUNDS: usize = 101;
+const REPEAT: u32 = 2_000;
+
+fn main() -> Result<()> {
+    // In a network namespace of the thread's own, on one CPU: the program's memory is of each CPU.
+    let bench = thread::spawn(|| {
+        unshare(CloneFlags::CLONE_NEWNET).context("a network namespace needs root")?;
+        let mut cpu = CpuSet::new();
+        cpu.set(0)?;
+        sched_setaffinity(Pid::from_raw(0), &cpu)?;
+        measure()
+    });
+    bench.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+fn measure() -> Result<()> {
+    let mut scene = Scene::new()?;
+    let mut bench = Bench::load(&mut scene.program)?;
+    let mut cases = scene.cases()?;
+    let mut figures = vec![Vec::new(); cases.len()];
+    for _ in 0..ROUNDS {
+        cases = scene.cases()?;
+        for (case, figures) in cases.iter().zip(&mut figures) {
+            figures.push(bench.nanoseconds(&case.packet, REPEAT, case.action)?);
+        }
+    }
+    println!("{:<44}{:>10}{:>10}", "", "ns", "goal");
+    for (Case { name, goal, .. }, figures) in cases.iter().zip(&mut figures) {
+        let goal = goal.map_or_else(String::new, |goal| format!("<= {goal}"));
+        figures.sort_by(f64::total_cmp);
+        println!("{name:<44}{:>10.0}{goal:>10}", figures[figures.len() / 2]);
+    }
+    Ok(())
+}
