@@ -7,6 +7,7 @@
 mod authorities;
 mod backup;
 mod command_line;
+mod crl;
 mod datapath;
 mod deployment;
 mod documents;
