@@ -25,7 +25,7 @@ use crate::penalty::{self, Offences};
 use crate::revocation::RevocationSet;
 use crate::snapshot::{Publisher, compile};
 use crate::store::{MasterKey, RedbStore, Store};
-use crate::telemetry::{AccessLog, AccessLogWriter};
+use crate::telemetry::{AccessLog, Events, Recorder, Writer};
 use crate::worker::{Spawn, Worker, WorkerThread, bind_listener};
 
 /// A daemon that serves traffic.
@@ -35,7 +35,8 @@ pub struct App {
     admin: Option<AdminServer>,
     threads: Vec<WorkerThread>,
     draining: watch::Sender<bool>,
-    access_writer: Option<AccessLogWriter>,
+    /// The threads that write.
+    writers: Vec<Writer>,
     /// What the workers report of blocked addresses, if anybody is to be punished.
     offences: Option<mpsc::Receiver<IpAddr>>,
 }
@@ -67,7 +68,7 @@ impl App {
         let server = Server::bind(&config.control.socket)?;
         let admin = config.control.admin.as_ref();
         let admin = admin.map(|admin| AdminServer::bind(admin, &config.store.directory)).transpose()?;
-        let (access, access_writer) = access_log(&config.log.access)?;
+        let (access, recorder, events, writers) = records(&config)?;
         let listeners = bind_listeners(&config.edge)?;
         let (draining, drain) = watch::channel(false);
         // Before the workers take the listeners, and after the listeners exist: nobody is turned away in between.
@@ -89,14 +90,14 @@ impl App {
             origins: origins.clone(),
             relay_idle_timeout: config.passthrough.idle_timeout,
             offences: offences.clone(),
-            access: access.clone(),
+            recorder: recorder.clone(),
             draining: drain.clone(),
         })?;
         let publisher = Publisher::new(workers, datapath);
         let current = Current { revision, state, snapshot };
         let control =
-            Control::new(Parts { config, origins, access, publisher, revocations, store, master_key, current });
-        Ok(Self { control, server, admin, threads, draining, access_writer, offences: reported })
+            Control::new(Parts { config, origins, access, events, publisher, revocations, store, master_key, current });
+        Ok(Self { control, server, admin, threads, draining, writers, offences: reported })
     }
 
     /// Serves until SIGTERM or SIGINT, then lets open connections end.
@@ -104,7 +105,7 @@ impl App {
     /// # Errors
     /// When the control socket fails.
     pub async fn run(self) -> anyhow::Result<()> {
-        let Self { control, server, admin, threads, draining, access_writer, offences } = self;
+        let Self { control, server, admin, threads, draining, writers, offences } = self;
         let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
         let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
         let mut background = JoinSet::new();
@@ -132,6 +133,7 @@ impl App {
         }
         tracing::info!("stopping: open connections may end");
         draining.send_replace(true);
+        control.events.end();
         stop.send_replace(true);
         serving.await.context("the control socket's task ended badly")?.context("the control socket failed")?;
         if let Some(administering) = administering {
@@ -147,9 +149,7 @@ impl App {
             }
         }
         drop(control);
-        if let Some(writer) = access_writer {
-            writer.join();
-        }
+        writers.into_iter().for_each(Writer::join);
         Ok(())
     }
 }
@@ -238,15 +238,24 @@ async fn packet_log(mut log: KernelLog) {
     }
 }
 
-fn access_log(log: &config::AccessLog) -> anyhow::Result<(AccessLog, Option<AccessLogWriter>)> {
-    let (log, writer) = match log {
-        config::AccessLog::Off => return Ok((AccessLog::off(), None)),
-        config::AccessLog::Stdout => AccessLog::to_stdout().context("cannot start the access log")?,
+/// The access log and the events, and where workers put what belongs in them.
+fn records(config: &Config) -> anyhow::Result<(AccessLog, Recorder, Events, Vec<Writer>)> {
+    let access = match &config.log.access {
+        config::AccessLog::Off => None,
+        config::AccessLog::Stdout => Some(AccessLog::to_stdout().context("cannot start the access log")?),
         config::AccessLog::File(path) => {
-            AccessLog::to_file(path).with_context(|| format!("cannot write the access log {}", path.display()))?
+            let opened = AccessLog::to_file(path);
+            Some(opened.with_context(|| format!("cannot write the access log {}", path.display()))?)
         }
     };
-    Ok((log, Some(writer)))
+    let (access, access_writer) = access.map_or_else(|| (AccessLog::off(), None), |(log, writer)| (log, Some(writer)));
+    let config::Events { memory, file } = &config.events;
+    let (recorder, events, mut writers) = Events::start(access.clone(), *memory, file.clone()).with_context(|| {
+        let file = file.as_ref().map_or_else(|| "without a file".to_owned(), |file| file.path.display().to_string());
+        format!("cannot start the events, {file}; `events.file` can be another one, or \"off\"")
+    })?;
+    writers.extend(access_writer);
+    Ok((access, recorder, events, writers))
 }
 
 /// The CPU of each worker: those that this process may run on, one each; beyond that, workers go where the scheduler puts them.

@@ -7,7 +7,7 @@ use rustls::crypto::aws_lc_rs;
 use rustls::sign::CertifiedKey;
 
 use crate::config::{
-    AccessLog, Config, Control, Datapath, Edge, Host, HostName, Log, Passthrough, PassthroughSettings, Store,
+    AccessLog, Config, Control, Datapath, Edge, Events, Host, HostName, Log, Passthrough, PassthroughSettings, Store,
     Termination, Upstream, Zone,
 };
 use crate::model::{Change, Position, RuleAction, RuleId, RuleRecord, State, Timestamp, ZoneId};
@@ -60,6 +60,7 @@ pub(crate) fn config(hosts: Vec<Host>) -> Config {
         control: Control { socket: "unused".into(), admin: None },
         store: Store { directory: "unused".into(), master_key: "unused".into() },
         log: Log { access: AccessLog::Off, packets: 0 },
+        events: Events { memory: 1024 * 1024, file: None },
         geo: Arc::default(),
         passthrough: PassthroughSettings::default(),
         zones: vec![Zone { name: HostName::parse(ZONE).unwrap(), hosts }],

@@ -4,14 +4,16 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
 use bytes::Bytes;
-use http::{Method, Request, header};
+use http::{Method, Request, Response, header};
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::client::conn::http1::handshake;
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
+use super::follow::Following;
 use crate::control::api::dto::{ErrorInfo, Zone};
 
 /// Most bytes of an answer that are read.
@@ -30,6 +32,20 @@ struct Answer {
     errors: Vec<ErrorInfo>,
     #[serde(default)]
     result: serde_json::Value,
+    #[serde(default)]
+    result_info: Option<ResultInfo>,
+}
+
+/// Where a part of a list ends.
+#[derive(serde::Deserialize)]
+struct ResultInfo {
+    #[serde(default)]
+    cursors: Option<Cursors>,
+}
+
+#[derive(serde::Deserialize)]
+struct Cursors {
+    after: String,
 }
 
 impl Client {
@@ -68,36 +84,73 @@ impl Client {
         self.request(Method::DELETE, path, None::<&()>).await
     }
 
+    /// A part of a list, and where the next one begins if there is one.
+    pub(super) async fn part<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<(T, Option<String>)> {
+        let answer = self.answer(Method::GET, path, None::<&()>).await?;
+        let after = answer.result_info.and_then(|info| info.cursors).map(|cursors| cursors.after);
+        Ok((result(answer.result)?, after))
+    }
+
+    /// Messages that come until one side ends it.
+    pub(super) async fn follow(&self, path: &str) -> anyhow::Result<Following> {
+        let (mut sender, connection) = self.connect().await?;
+        let connection = tokio::spawn(connection);
+        let response = sender.send_request(self.request_of(Method::GET, path, Vec::new())?).await?;
+        if !response.status().is_success() {
+            let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await;
+            let body = body.map_err(|error| anyhow!("the answer broke off: {error}"))?;
+            self.parsed(&body.to_bytes())?;
+            bail!("the daemon sends no events");
+        }
+        Ok(Following::new(response.into_body(), sender, connection))
+    }
+
     async fn request<T: DeserializeOwned>(
         &self,
         method: Method,
         path: &str,
         body: Option<&impl Serialize>,
     ) -> anyhow::Result<T> {
+        result(self.answer(method, path, body).await?.result)
+    }
+
+    /// The answer to a call that did what it was asked.
+    async fn answer(&self, method: Method, path: &str, body: Option<&impl Serialize>) -> anyhow::Result<Answer> {
         let body = body.map(serde_json::to_vec).transpose()?.unwrap_or_default();
+        let answer = self.send(self.request_of(method, path, body)?).await?;
+        self.parsed(&answer)
+    }
+
+    fn request_of(&self, method: Method, path: &str, body: Vec<u8>) -> anyhow::Result<Request<Full<Bytes>>> {
         let request = Request::builder()
             .method(method)
             .uri(path)
             .header(header::HOST, "control")
-            .header(header::CONTENT_TYPE, "application/json")
-            .body(Full::new(Bytes::from(body)))?;
-        let answer = self.send(request).await?;
-        let answer: Answer = serde_json::from_slice(&answer)
+            .header(header::CONTENT_TYPE, "application/json");
+        Ok(request.body(Full::new(Bytes::from(body)))?)
+    }
+
+    fn parsed(&self, answer: &[u8]) -> anyhow::Result<Answer> {
+        let answer: Answer = serde_json::from_slice(answer)
             .with_context(|| format!("{} answers something else than this program's API", self.socket.display()))?;
         if !answer.success {
             let messages: Vec<_> = answer.errors.into_iter().map(|error| error.message).collect();
             bail!("{}", messages.join("; "));
         }
-        serde_json::from_value(answer.result).context("the daemon's answer is not of the expected form")
+        Ok(answer)
     }
 
-    async fn send(&self, request: Request<Full<Bytes>>) -> anyhow::Result<Bytes> {
+    async fn connect(&self) -> anyhow::Result<(SendRequest<Full<Bytes>>, Connection)> {
         let stream = UnixStream::connect(&self.socket).await.with_context(|| {
             format!("cannot reach the daemon at {}: is it running, and may you use it?", self.socket.display())
         })?;
-        let (mut sender, connection) = handshake(TokioIo::new(stream)).await?;
+        Ok(handshake(TokioIo::new(stream)).await?)
+    }
+
+    async fn send(&self, request: Request<Full<Bytes>>) -> anyhow::Result<Bytes> {
+        let (mut sender, connection) = self.connect().await?;
         let exchange = async {
-            let response = sender.send_request(request).await?;
+            let response: Response<Incoming> = sender.send_request(request).await?;
             let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await;
             body.map(http_body_util::Collected::to_bytes).map_err(|error| anyhow!("the answer broke off: {error}"))
         };
@@ -107,4 +160,10 @@ impl Client {
             ended = connection => Err(anyhow!("the daemon closed the connection: {ended:?}")),
         }
     }
+}
+
+type Connection = hyper::client::conn::http1::Connection<TokioIo<UnixStream>, Full<Bytes>>;
+
+fn result<T: DeserializeOwned>(result: serde_json::Value) -> anyhow::Result<T> {
+    serde_json::from_value(result).context("the daemon's answer is not of the expected form")
 }

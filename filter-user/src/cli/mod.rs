@@ -5,9 +5,11 @@ mod cert;
 mod check;
 mod client;
 mod detach;
+mod events;
 mod explain;
 mod expr;
 mod flows;
+mod follow;
 mod passed;
 mod penalty;
 mod print;
@@ -77,6 +79,8 @@ enum Command {
         /// The directory; it must exist.
         directory: PathBuf,
     },
+    /// Shows which requests were blocked or logged, or watches them happen.
+    Events(events::EventsArgs),
     /// Says what each rule of a zone makes of a request, and why.
     Explain(explain::ExplainArgs),
     /// The rule language by itself: check, evaluate, explain expressions.
@@ -163,6 +167,7 @@ impl Cli {
                     .with_context(|| format!("cannot write manual pages to {}", directory.display()))?;
                 Ok(ExitCode::SUCCESS)
             }
+            Command::Events(args) => remote(args.execute()),
             Command::Explain(args) => remote(args.execute()),
             Command::Expr(command) => command.execute(),
         }

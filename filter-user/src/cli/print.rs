@@ -57,8 +57,26 @@ pub(super) fn table<const N: usize>(headings: [&str; N], rows: &[[String; N]]) -
     Ok(())
 }
 
+/// A text that others chose, without what a terminal obeys.
+pub(super) fn harmless(text: &str) -> String {
+    let mut harmless = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_control() {
+            harmless.extend(character.escape_default());
+        } else {
+            harmless.push(character);
+        }
+    }
+    harmless
+}
+
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn a_terminal_is_not_told_what_to_do() {
+        assert_eq!(super::harmless("/\u{1b}[31m\u{9b}0m\n/ä"), "/\\u{1b}[31m\\u{9b}0m\\n/ä");
+    }
+
     #[test]
     fn bytes_are_shown_in_the_unit_that_fits() {
         for (bytes, expected) in [

@@ -4,6 +4,29 @@ use super::client::Client;
 use super::{RemoteArgs, passed, print};
 use crate::control::api::dto::Status;
 
+/// Prints what could not be written down; nothing if all was.
+fn losses(status: &Status) -> anyhow::Result<()> {
+    let file = status.events.file.as_ref();
+    for (what, count) in [
+        ("access records dropped", status.access_records_dropped),
+        ("access records not written", status.access_records_failed),
+        ("events dropped", status.events.dropped),
+        ("events dropped from their file", file.map_or(0, |file| file.dropped)),
+        ("events not written to their file", file.map_or(0, |file| file.failed)),
+    ] {
+        if count > 0 {
+            print::line(format_args!("{what}: {count}"))?;
+        }
+    }
+    if let Some(error) = &status.access_log_error {
+        print::line(format_args!("the access log cannot be written: {error}"))?;
+    }
+    if let Some((file, error)) = file.and_then(|file| Some((file, file.error.as_ref()?))) {
+        print::line(format_args!("{} cannot be written: {error}", file.path))?;
+    }
+    Ok(())
+}
+
 /// Prints what the daemon does.
 pub(super) async fn status(args: &RemoteArgs) -> anyhow::Result<()> {
     let status: Status = Client::new(&args.socket).get("/api/v1/status").await?;
@@ -27,9 +50,7 @@ pub(super) async fn status(args: &RemoteArgs) -> anyhow::Result<()> {
     }
     print::line(format_args!("listening on {}", status.listen.join(", ")))?;
     print::line(format_args!("revoked certificates: {}", status.revoked))?;
-    if status.access_records_dropped > 0 {
-        print::line(format_args!("access records dropped: {}", status.access_records_dropped))?;
-    }
+    losses(&status)?;
     print::line(format_args!(""))?;
     let hosts: Vec<_> = status
         .zones

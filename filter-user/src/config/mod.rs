@@ -6,6 +6,7 @@
 //! Zones and hosts stand in the file; what changes while the filter runs (rules, certificates, revocations) is kept in the store.
 
 mod admin;
+mod events;
 mod host_name;
 mod passthrough;
 mod penalty;
@@ -27,6 +28,7 @@ use std::sync::Arc;
 use rustls::sign::CertifiedKey;
 
 use crate::geo::Databases;
+use crate::telemetry::Rotation;
 
 pub use host_name::{HostName, MAX_HOST_NAME, MAX_LABEL};
 pub use passthrough::{Check, MAX_ALL_ORIGINS, MAX_ORIGINS, Passthrough, PassthroughSettings};
@@ -41,6 +43,12 @@ pub const MAX_LISTEN: usize = 64;
 
 /// Most worker threads.
 pub const MAX_WORKERS: u64 = 1_024;
+
+/// Most memory for events, in MiB.
+pub const MAX_EVENTS_MEMORY: u64 = 1_024;
+
+/// Most bytes of a file of events, in MiB.
+pub const MAX_EVENTS_FILE: u64 = 1_024;
 
 /// Default of `edge.pin`.
 pub const PIN_DIRECTORY: &str = "/sys/fs/bpf/mtls-filter/default";
@@ -59,6 +67,8 @@ pub struct Config {
     pub store: Store,
     /// What is written about requests.
     pub log: Log,
+    /// Where blocked and logged requests are kept.
+    pub events: Events,
     /// Where addresses are.
     pub geo: Arc<Databases>,
     /// How connections are passed through.
@@ -186,6 +196,15 @@ pub enum AccessLog {
     Stdout,
     /// Appended to a file.
     File(PathBuf),
+}
+
+/// Where blocked and logged requests are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Events {
+    /// Bytes for the newest ones, in memory.
+    pub memory: usize,
+    /// The file that all are written to; `None` for none.
+    pub file: Option<Rotation>,
 }
 
 /// A zone: a domain with its own certificate authority and its own rules.

@@ -44,7 +44,7 @@ pub(super) fn config(source: &str, directory: &Path) -> Result<Config, Vec<Probl
 
 /// Reads the file; the part that reads zones and hosts is in `read_host`.
 pub(super) struct Reader<'a> {
-    directory: &'a Path,
+    pub(super) directory: &'a Path,
     pub(super) problems: Collector<'a>,
     /// Every host seen so far, with its zone: a name may stand once.
     pub(super) hosts: HashMap<HostName, HostName>,
@@ -63,6 +63,8 @@ impl Reader<'_> {
         let store = self.store(store);
         let log = root.table(&mut self.problems, "log");
         let log = self.log(log);
+        let events = root.table(&mut self.problems, "events");
+        let events = self.events(events, &store.directory);
         root.require(&mut self.problems, "zone", "write at least one [[zone]] with a [[zone.host]]");
         let geo = root.table(&mut self.problems, "geo");
         let geo = self.geo(geo);
@@ -70,10 +72,10 @@ impl Reader<'_> {
         let passthrough = passthrough::settings(passthrough, &mut self.problems);
         let tables = root.tables(&mut self.problems, "zone", "[[zone]]");
         let mut zones: Vec<_> = tables.into_iter().filter_map(|table| self.zone(table)).collect();
-        root.finish(&mut self.problems, &["edge", "control", "store", "log", "geo", "passthrough", "zone"]);
+        root.finish(&mut self.problems, &["edge", "control", "store", "log", "events", "geo", "passthrough", "zone"]);
         let listen = edge.as_ref().map(|edge| edge.listen.as_slice()).unwrap_or_default();
         self.passed.check(listen, &mut zones, &mut self.problems);
-        Some(Config { edge: edge?, control, store, log, geo, passthrough, zones })
+        Some(Config { edge: edge?, control, store, log, events, geo, passthrough, zones })
     }
 
     fn edge(&mut self, mut table: Table<'_>) -> Option<Edge> {

@@ -5,9 +5,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::{
-    AccessLog, Admin, AdminTls, Check, Config, Datapath, MAX_ADMIN_NAMES, MAX_ALL_ORIGINS, MAX_ORIGINS,
+    AccessLog, Admin, AdminTls, Check, Config, Datapath, Events, MAX_ADMIN_NAMES, MAX_ALL_ORIGINS, MAX_ORIGINS,
     PassthroughSettings,
 };
+use crate::telemetry::Rotation;
 
 /// Writes a certificate and key for `names` as `NAME.crt` and `NAME.key`.
 fn write_identity(directory: &Path, name: &str, names: &[&str]) {
@@ -84,7 +85,7 @@ upstream = "http://127.0.0.1:1"
         "2:11: `127.0.0.1` is no address with a port",
         "2:41: `127.0.0.1:443` stands twice",
         "3:12: `fast` is no datapath",
-        "4:1: [edge] has no key `worker`; it has `listen`, `interface`, `datapath`, `syn_cookies`, `workers`, `penalty`",
+        "4:1: [edge] has no key `worker`; it has `listen`, `interface`, `datapath`, `syn_cookies`, `pin`, `workers`, `penalty`",
         "6:13: `directory` must be a string, not an integer",
         "10:8: api.example.org is not in the zone example.com",
         "12:15: cannot read ",
@@ -121,6 +122,36 @@ fn what_must_be_there_is_asked_for() {
         for expected in expected {
             assert!(problems.iter().any(|problem| problem.starts_with(expected)), "{expected} in {problems:#?}");
         }
+    }
+}
+
+#[test]
+fn events_are_kept_within_the_limits_that_are_set() {
+    let events = |table: &str| {
+        load(&format!("[edge]\nlisten = [\"127.0.0.1:443\"]\ndatapath = \"socket\"\n[events]\n{table}\n{API}"))
+            .map(|config| config.events)
+    };
+    const MIB: u64 = 1024 * 1024;
+    let kept = |memory: u64, path: &str, size: u64, files| Events {
+        memory: usize::try_from(memory * MIB).unwrap(),
+        file: Some(Rotation { path: path.into(), size: size * MIB, files }),
+    };
+    assert_eq!(events("").unwrap(), kept(32, "/var/lib/mtls-filter/events.jsonl", 16, 5));
+    let all = "file = \"/x/e\"\nfile_size = 1024\nfiles = 100\nmemory = 1024";
+    assert_eq!(events(all).unwrap(), kept(1024, "/x/e", 1024, 100));
+    assert_eq!(events("file = \"off\"\nmemory = 1").unwrap(), Events { memory: 1 << 20, file: None });
+    for (table, expected) in [
+        ("memory = 0", "5:10: `memory` must be a whole number from 1 to 1024"),
+        ("memory = 1025", "5:10: `memory` must be a whole number from 1 to 1024"),
+        ("file_size = 0", "5:13: `file_size` must be a whole number from 1 to 1024"),
+        ("file_size = 1025", "5:13: `file_size` must be a whole number from 1 to 1024"),
+        ("files = 0", "5:9: `files` must be a whole number from 1 to 100"),
+        ("files = 101", "5:9: `files` must be a whole number from 1 to 100"),
+        ("file = \"\"", "5:8: `file` cannot be empty"),
+        ("size = 1", "5:1: [events] has no key `size`; it has `file`, `file_size`, `files`, `memory`"),
+    ] {
+        let problems = events(table).unwrap_err();
+        assert!(problems.len() == 1 && problems[0].starts_with(expected), "{table}: {problems:#?}");
     }
 }
 

@@ -84,7 +84,18 @@ impl Control {
             [([], self.revocations.len() as u64)],
         );
         metrics.gauge("uptime_seconds", "Seconds since the start", [([], self.started.elapsed().as_secs())]);
-        let dropped = self.access.dropped();
-        metrics.counter("access_records_dropped", "Access records that the log was too slow for", [([], dropped)]);
+        let access = self.access.losses();
+        metrics.counter(
+            "access_records_dropped",
+            "Access records that the log was too slow for",
+            [([], access.dropped)],
+        );
+        metrics.counter("access_records_failed", "Access records that could not be written", [([], access.failed)]);
+        let events = self.events.status();
+        let file = events.file.map(|(_, losses)| losses).unwrap_or_default();
+        metrics.counter("events", "Requests that were refused or logged", [([], events.recorded)]);
+        metrics.counter("events_dropped", "Events that came too fast to be taken", [([], events.dropped)]);
+        metrics.counter("events_file_dropped", "Events that the file was too slow for", [([], file.dropped)]);
+        metrics.counter("events_file_failed", "Events that could not be written to the file", [([], file.failed)]);
     }
 }

@@ -8,6 +8,7 @@ pub mod api;
 mod attempts;
 pub mod authorities;
 mod error;
+pub mod events;
 mod intent;
 mod metrics;
 mod passed;
@@ -19,7 +20,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 
 pub use admin::{AdminError, AdminServer, MAX_CONNECTIONS};
 pub use error::ControlError;
@@ -34,16 +35,22 @@ use crate::pki::{CertificateRequest, ManagedAuthority, Validity};
 use crate::revocation::{RevocationKey, RevocationSet};
 use crate::snapshot::{PublishError, Publisher, Snapshot, compile};
 use crate::store::{AuditRecord, MasterKey, Refusal, Revision, Store, StoreError, open_authority, rotate_authority};
-use crate::telemetry::AccessLog;
+use crate::telemetry::{AccessLog, Events};
+
+/// Callers who may follow events at a time.
+pub const MAX_FOLLOWERS: usize = 64;
 
 /// What the control plane is made of.
 pub struct Control {
     pub(crate) config: Arc<Config>,
     pub(crate) origins: Arc<Origins>,
     pub(crate) access: AccessLog,
+    pub(crate) events: Events,
     pub(crate) publisher: Publisher,
     pub(crate) revocations: RevocationSet,
     pub(crate) started: Instant,
+    /// Places for those who follow events.
+    pub(crate) followers: Arc<Semaphore>,
     store: Arc<dyn Store>,
     master_key: MasterKey,
     current: Mutex<Current>,
@@ -57,6 +64,8 @@ pub struct Parts {
     pub origins: Arc<Origins>,
     /// The access log, for its count of dropped records.
     pub access: AccessLog,
+    /// The events.
+    pub events: Events,
     /// The workers, and the XDP maps if there are any.
     pub publisher: Publisher,
     /// The set that the workers ask.
@@ -82,9 +91,22 @@ pub struct Current {
 impl Control {
     /// Takes over what was loaded and is in force.
     pub fn new(parts: Parts) -> Arc<Self> {
-        let Parts { config, origins, access, publisher, revocations, store, master_key, current } = parts;
+        let Parts { config, origins, access, events, publisher, revocations, store, master_key, current } = parts;
         let (started, current) = (Instant::now(), Mutex::new(current));
-        Arc::new(Self { config, origins, access, publisher, revocations, started, store, master_key, current })
+        let followers = Arc::new(Semaphore::new(MAX_FOLLOWERS));
+        Arc::new(Self {
+            config,
+            origins,
+            access,
+            events,
+            publisher,
+            revocations,
+            started,
+            followers,
+            store,
+            master_key,
+            current,
+        })
     }
 
     /// The desired state, and the generation that enforces it.

@@ -187,6 +187,15 @@ impl KernelError {
     }
 }
 
+/// Whether all that is wrong is that the map has no such key. aya says so in one way when it looks up, and in another when it removes.
+pub(super) fn is_absent(error: &MapError) -> bool {
+    match error {
+        MapError::KeyNotFound => true,
+        MapError::SyscallError(error) => error.io_error.kind() == std::io::ErrorKind::NotFound,
+        _ => false,
+    }
+}
+
 /// An error with all its causes, in one line: libraries name only the last in what they display.
 pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
     let mut line = error.to_string();

@@ -20,7 +20,7 @@ use filter_common::{
 use nix::time::{ClockId, clock_gettime};
 use rustix::thread::MembarrierCommand;
 
-use super::{KernelError, deny::Denied, reset::Resets};
+use super::{KernelError, deny::Denied, error::is_absent, reset::Resets};
 
 /// How long a connection that has begun to end, or has not begun, may be silent.
 const CLOSING_IDLE: Duration = Duration::from_secs(60);
@@ -225,7 +225,8 @@ impl Flows {
     /// One that ended by itself meanwhile is as good.
     fn remove(&mut self, key: &ConnectionKey) -> Result<(), KernelError> {
         match self.flows.remove(key) {
-            Ok(()) | Err(MapError::KeyNotFound) => Ok(()),
+            Ok(()) => Ok(()),
+            Err(error) if is_absent(&error) => Ok(()),
             Err(error) => Err(KernelError::writing(FLOWS)(error)),
         }
     }

@@ -4,11 +4,11 @@ use std::{net::IpAddr, time::Duration};
 
 use aya::{
     Ebpf,
-    maps::{self, MapData, MapError},
+    maps::{self, MapData},
 };
 use filter_common::{layout::Address, maps::PENALTIES};
 
-use super::{KernelError, flows::monotonic};
+use super::{KernelError, error::is_absent, flows::monotonic};
 
 /// A punished address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +49,7 @@ impl Penalties {
     pub(super) fn pardon(&mut self, address: IpAddr) -> Result<bool, KernelError> {
         match self.0.remove(&Address::from(address)) {
             Ok(()) => Ok(true),
-            Err(MapError::KeyNotFound) => Ok(false),
+            Err(error) if is_absent(&error) => Ok(false),
             Err(error) => Err(KernelError::writing(PENALTIES)(error)),
         }
     }

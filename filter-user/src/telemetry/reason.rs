@@ -1,5 +1,7 @@
 //! Why a request or a connection ended as it did.
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
 /// Declares the reasons with their names, so that no list of them can miss one.
 macro_rules! reasons {
     ($($(#[$doc:meta])* $variant:ident = $name:literal,)+) => {
@@ -66,6 +68,25 @@ impl Reason {
     pub(super) const fn index(self) -> usize {
         self as usize
     }
+
+    /// The reason of a name.
+    pub fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|reason| reason.name() == name)
+    }
+}
+
+/// As its name.
+impl Serialize for Reason {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+impl<'de> Deserialize<'de> for Reason {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        Self::of_name(&name).ok_or_else(|| de::Error::custom(format!("there is no reason {name:?}")))
+    }
 }
 
 #[cfg(test)]
@@ -80,6 +101,7 @@ mod tests {
         assert_eq!(names.len(), Reason::ALL.len());
         for (position, reason) in Reason::ALL.iter().enumerate() {
             assert_eq!(reason.index(), position);
+            assert_eq!(Reason::of_name(reason.name()), Some(*reason));
         }
     }
 }

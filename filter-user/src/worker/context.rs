@@ -18,7 +18,7 @@ use crate::penalty::Offences;
 use crate::pki::ChainCache;
 use crate::revocation::RevocationReader;
 use crate::snapshot::Snapshot;
-use crate::telemetry::{AccessLog, Counters};
+use crate::telemetry::{Counters, Recorder};
 
 /// What all connections of one worker share.
 pub(super) struct Context {
@@ -45,7 +45,7 @@ pub(super) struct Context {
     /// What this worker counts.
     pub(super) counters: Arc<Counters>,
     /// Where requests are written down.
-    pub(super) access: AccessLog,
+    pub(super) recorder: Recorder,
     /// Names for requests.
     pub(super) rays: RayIds,
     /// True once the daemon is to stop: connections end after the request they serve.

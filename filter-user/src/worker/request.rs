@@ -20,7 +20,7 @@ use super::upstream::{PooledBody, UpstreamError};
 use super::verdict::{self, Action, Permit, Verdict};
 use crate::pki::{CertStatus, ClientIdentity};
 use crate::snapshot::Termination;
-use crate::telemetry::{AccessRecord, ClientCertificate, Reason};
+use crate::telemetry::{AccessRecord, ClientCertificate, EventAction, Reason};
 
 /// What was found out about a request before anything was sent anywhere.
 struct Examined {
@@ -35,9 +35,33 @@ struct Findings {
     status: CertStatus,
     rule: Option<String>,
     logged: Vec<String>,
-    /// What a blocking verdict was made from, if it is to be written down.
+    /// What the verdict on an event was made from, if it is to be written down.
     facts: Option<FactSet>,
     generation: u64,
+    /// Position of the zone in the snapshot.
+    zone: Option<usize>,
+    /// Why the request is an event, if it is one.
+    action: Option<EventAction>,
+    /// Whether a record is wanted.
+    recorded: bool,
+}
+
+/// What a record says of a request's head.
+struct Noted {
+    method: String,
+    path: String,
+    user_agent: Option<String>,
+}
+
+impl Noted {
+    fn of(head: &Parts) -> Self {
+        let user_agent = head.headers.get(header::USER_AGENT);
+        Self {
+            method: head.method.to_string(),
+            path: head.uri.path().to_owned(),
+            user_agent: user_agent.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()),
+        }
+    }
 }
 
 /// A request that is not passed on.
@@ -61,8 +85,8 @@ pub(super) async fn serve(context: &Context, session: &Session, request: Request
     let ticket = Ticket { ray_id: &ray_id, client: session.client.ip(), time };
     let (head, body) = request.into_parts();
     let Examined { outcome, findings } = examine(context, session, &head, &ticket);
-    // The head goes to the upstream; what the access record says of it must be taken before.
-    let noted = context.access.is_on().then(|| (head.method.to_string(), head.uri.path().to_owned()));
+    // The head goes to the upstream; what the record says of it must be taken before.
+    let noted = findings.recorded.then(|| Noted::of(&head));
     let (response, reason) = match outcome {
         Ok((permit, host)) => {
             let accept = head.headers.get(header::ACCEPT).cloned();
@@ -80,24 +104,26 @@ pub(super) async fn serve(context: &Context, session: &Session, request: Request
     if reason == Reason::Blocked {
         context.offences.report(session.client.ip());
     }
-    if let Some((method, path)) = noted {
-        let certificate = findings.certificate();
-        context.access.write(AccessRecord {
+    if let Some(Noted { method, path, user_agent }) = noted {
+        context.recorder.write(AccessRecord {
             time,
-            duration: started.elapsed(),
             ray_id,
-            worker: context.index,
-            generation: findings.generation,
             client: session.client,
+            zone: findings.zone(context),
             host: session.server_name.clone(),
             method,
             path,
+            user_agent,
             status: response.status().as_u16(),
             reason,
+            action: findings.action,
+            certificate: findings.certificate(),
             rule: findings.rule,
             logged: findings.logged,
             facts: findings.facts.map(|facts| facts.to_json()),
-            certificate,
+            duration: started.elapsed(),
+            worker: context.index,
+            generation: findings.generation,
         });
     }
     response
@@ -136,28 +162,30 @@ fn from_upstream(
 /// Everything that is decided about a request. No await in here: an acknowledged command of the control plane finds no verdict half made.
 fn examine(context: &Context, session: &Session, head: &Parts, ticket: &Ticket<'_>) -> Examined {
     let in_force = context.in_force.borrow();
-    let generation = in_force.snapshot.generation;
-    let rejected = |refusal: Refusal| Examined {
-        outcome: Err(refusal.into()),
-        findings: Findings { generation, ..Findings::default() },
+    let Binding { host, identity, .. } = session.bind(context, &in_force.snapshot);
+    let status = identity.status(UnixTime::now(), &context.revocations);
+    let (zone, generation) = (host.as_ref().map(|(zone, _)| *zone), in_force.snapshot.generation);
+    let findings = Findings { identity, status, generation, zone, ..Findings::default() };
+    let rejected = |refusal: Refusal, findings| {
+        let action = Some(EventAction::Block);
+        let recorded = context.recorder.wants(action);
+        Examined { outcome: Err(refusal.into()), findings: Findings { action, recorded, ..findings } }
     };
     if let Err(refusal) = check_framing(head).and_then(|()| check_host(head, &session.server_name)) {
-        return rejected(refusal);
+        return rejected(refusal, findings);
     }
-    let Binding { host, identity, .. } = session.bind(context, &in_force.snapshot);
     let Some((zone, termination)) = host else {
-        return rejected(Refusal::Misdirected);
+        return rejected(Refusal::Misdirected, findings);
     };
     let (Some(zone), Some(rules)) = (in_force.snapshot.zones.get(zone), in_force.rules(zone)) else {
         // A host without its rules cannot be: compile puts both in. If it were, nothing would be known of whom to let in.
-        return rejected(Refusal::Blocked);
+        return rejected(Refusal::Blocked, findings);
     };
-    let status = identity.status(UnixTime::now(), &context.revocations);
     let facts = RequestFacts {
         head,
         session,
         zone: &zone.name,
-        identity: &identity,
+        identity: &findings.identity,
         status,
         geo: &context.geo,
         ray_id: ticket.ray_id,
@@ -165,14 +193,19 @@ fn examine(context: &Context, session: &Session, head: &Parts, ticket: &Ticket<'
         computed: Computed::default(),
     };
     let Verdict { action, rule, logged } = verdict::decide(&rules.rules, &facts);
-    let blocked = matches!(action, Action::Block(_));
-    let facts = (blocked && context.access.is_on()).then(|| FactSet::capture(&facts, &rules.fields));
+    let event = match action {
+        Action::Block(_) => Some(EventAction::Block),
+        Action::Permit(_) if logged.is_empty() => None,
+        Action::Permit(_) => Some(EventAction::Log),
+    };
+    let recorded = context.recorder.wants(event);
+    let facts = (recorded && event.is_some()).then(|| FactSet::capture(&facts, &rules.fields));
     let outcome = match action {
         Action::Permit(permit) => Ok((permit, termination)),
         Action::Block(None) => Err(Refusal::Blocked.into()),
         Action::Block(Some(custom)) => Err(Rejected::Custom(custom)),
     };
-    Examined { outcome, findings: Findings { identity, status, rule, logged, facts, generation } }
+    Examined { outcome, findings: Findings { rule, logged, facts, action: event, recorded, ..findings } }
 }
 
 /// Refuses what servers behind us might read in another way than we do (RFC 9112 §6, §11.2). The HTTP library has refused broken
@@ -221,7 +254,13 @@ fn outgoing(mut head: Parts, body: Incoming, forwarded: &Forwarded<'_>) -> Reque
 }
 
 impl Findings {
-    /// What the access record says of the certificate.
+    /// The name of the zone. Zones come from the configuration, so their positions are the same in every snapshot.
+    fn zone(&self, context: &Context) -> Option<String> {
+        let in_force = context.in_force.borrow();
+        in_force.snapshot.zones.get(self.zone?).map(|zone| zone.name.as_ref().to_owned())
+    }
+
+    /// What the record says of the certificate.
     fn certificate(&self) -> Option<ClientCertificate> {
         let details = self.identity.details()?;
         Some(ClientCertificate {

@@ -22,12 +22,12 @@ use super::{Spawn, Worker, bind_listener};
 use crate::config::Config;
 use crate::datapath::Datapath;
 use crate::fixtures::{add_authority, config, host, managed_authority, rule, state};
-use crate::model::{CertificateRecord, State, SubjectParts, Timestamp};
+use crate::model::{CertificateRecord, Change, RuleAction, State, SubjectParts, Timestamp};
 use crate::penalty::Offences;
 use crate::pki::{CertificateRequest, ManagedAuthority, Validity};
 use crate::revocation::RevocationSet;
 use crate::snapshot::{Publisher, compile};
-use crate::telemetry::{AccessLog, Reason};
+use crate::telemetry::{AccessLog, Event, EventAction, Events, Reason};
 
 const HOST: &str = "api.example.com";
 const MTLS_RULE: &str =
@@ -41,6 +41,7 @@ pub(super) struct Fixture {
     pub(super) state: State,
     authority: ManagedAuthority,
     revocations: RevocationSet,
+    events: Events,
     generation: u64,
     pub(super) drain: watch::Sender<bool>,
     /// Addresses that were blocked.
@@ -82,6 +83,7 @@ impl Fixture {
         let listener = bind_listener("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.local_addr().unwrap();
         let (drain, draining) = watch::channel(false);
+        let (recorder, events, _) = Events::start(AccessLog::off(), config.events.memory, None).unwrap();
         let (offences, reported) = Offences::queue();
         let (worker, _thread) = Worker::spawn(Spawn {
             index: 0,
@@ -93,11 +95,11 @@ impl Fixture {
             origins: Arc::default(),
             relay_idle_timeout: Duration::from_secs(60),
             offences,
-            access: AccessLog::off(),
+            recorder,
             draining,
         })
         .unwrap();
-        Self { worker, address, config, state, authority, revocations, generation: 1, drain, reported }
+        Self { worker, address, config, state, authority, revocations, events, generation: 1, drain, reported }
     }
 
     /// Lets the worker end.
@@ -116,7 +118,11 @@ impl Fixture {
     }
 
     async fn deploy(&mut self, expression: &str) {
-        self.state = self.state.apply(&[rule(expression)]).unwrap().state;
+        self.deploy_change(rule(expression)).await;
+    }
+
+    async fn deploy_change(&mut self, change: Change) {
+        self.state = self.state.apply(&[change]).unwrap().state;
         self.generation += 1;
         let snapshot = compile(&self.config, &self.state, self.generation, None).unwrap();
         self.worker.publish(Arc::new(snapshot)).await.unwrap();
@@ -199,6 +205,50 @@ async fn a_revocation_and_its_end_hold_for_an_open_connection() {
     assert_eq!(client.get(HOST).await.0, StatusCode::FORBIDDEN);
     fixture.revocations.remove(&identity.record.revocation_key);
     assert_eq!(client.get(HOST).await.0, StatusCode::OK);
+}
+
+/// The events, oldest first, once there are so many.
+async fn events(fixture: &Fixture, count: usize) -> Vec<Arc<Event>> {
+    let mut tail = fixture.events.tail();
+    loop {
+        let events = fixture.events.after(0, count).events;
+        if events.len() == count {
+            return events;
+        }
+        tail.changed().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn blocked_and_logged_requests_are_events_and_permitted_ones_are_not() {
+    let mut fixture = Fixture::new(&[]).await;
+    let identity = fixture.identity();
+    fixture.connect(HOST, None).await.unwrap().get(HOST).await;
+    let Change::AddRule { zone, rule: mut log, position } = rule("ssl") else { unreachable!() };
+    log.action = RuleAction::Log;
+    let log_id = log.id.to_string();
+    fixture.deploy_change(Change::AddRule { zone, rule: log, position }).await;
+    fixture.connect(HOST, Some(&identity)).await.unwrap().get(HOST).await;
+    fixture.deploy(MTLS_RULE).await;
+    fixture.connect(HOST, None).await.unwrap().get(HOST).await;
+    fixture.connect(HOST, None).await.unwrap().get("www.example.com").await;
+    let events = events(&fixture, 3).await;
+    let [logged, blocked, misdirected] = [0, 1, 2].map(|index| &events[index].record);
+    assert_eq!((logged.action, logged.reason, logged.status), (Some(EventAction::Log), Reason::Proxied, 200));
+    assert_eq!((&logged.rule, &logged.logged, logged.generation), (&None, &vec![log_id.clone()], 2));
+    let certificate = logged.certificate.as_ref().unwrap();
+    assert_eq!(certificate.fingerprint_sha256, identity.record.fingerprint_sha256);
+    assert!(certificate.verified && !certificate.revoked);
+    assert_eq!((blocked.action, blocked.reason, blocked.status), (Some(EventAction::Block), Reason::Blocked, 403));
+    assert_eq!(
+        (&blocked.zone, &blocked.host, &blocked.method, &blocked.path),
+        (&Some("example.com".into()), &HOST.into(), &"GET".into(), &"/".into())
+    );
+    assert!(blocked.rule.is_some() && blocked.certificate.is_none() && blocked.logged == [log_id]);
+    let facts = blocked.facts.as_ref().unwrap();
+    assert_eq!(facts["cf.tls_client_auth.cert_verified"], false);
+    assert_eq!((misdirected.action, misdirected.reason), (Some(EventAction::Block), Reason::Misdirected));
+    assert_eq!((&misdirected.zone, &misdirected.rule), (&Some("example.com".into()), &None));
 }
 
 #[tokio::test]

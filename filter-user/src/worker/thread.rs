@@ -27,7 +27,7 @@ use crate::penalty::Offences;
 use crate::pki::ChainCache;
 use crate::revocation::RevocationReader;
 use crate::snapshot::Snapshot;
-use crate::telemetry::{AccessLog, Counters, Reason};
+use crate::telemetry::{Counters, Reason, Recorder};
 
 /// What the control plane asks of a worker.
 #[derive(Debug)]
@@ -60,8 +60,8 @@ pub struct Spawn {
     pub relay_idle_timeout: Duration,
     /// Where blocked addresses are reported.
     pub offences: Offences,
-    /// The access log.
-    pub access: AccessLog,
+    /// Where requests are written down.
+    pub recorder: Recorder,
     /// Becomes true when the worker is to finish what it serves and end.
     pub draining: watch::Receiver<bool>,
 }
@@ -186,7 +186,7 @@ async fn run(spawn: Spawn, counters: Arc<Counters>, mut commands: mpsc::Unbounde
         origins,
         relay_idle_timeout,
         offences,
-        access,
+        recorder,
         mut draining,
     } = spawn;
     if let Some(cpu) = cpu
@@ -207,7 +207,7 @@ async fn run(spawn: Spawn, counters: Arc<Counters>, mut commands: mpsc::Unbounde
         relay_idle_timeout,
         offences,
         counters,
-        access,
+        recorder,
         rays: RayIds::new(),
         draining: draining.clone(),
     });

@@ -19,8 +19,8 @@ pub(super) fn play(lab: &Lab, datapath: &str, table: &mut Table<'_>) -> Result<(
     };
     table.row("curl", &format!("host without a rule, {how}"), &SERVED, || by_origin(lab, way));
     let mut open = None;
-    table.row("rustls", "the same over a connection that stays open", &SERVED, || {
-        let connection = open.insert(lab.connect(SHOP).open()?);
+    table.row("openssl", "the same over a connection that stays open", &SERVED, || {
+        let connection = open.insert(lab.openssl(SHOP).open()?);
         request(connection)
     });
     Table::operator("mtls-filter flows");
@@ -28,7 +28,7 @@ pub(super) fn play(lab: &Lab, datapath: &str, table: &mut Table<'_>) -> Result<(
 
     Table::operator(&format!("mtls-filter rule create --name shop --host {SHOP}"));
     let rule = lab.filter.protect(SHOP)?;
-    table.row("rustls", "the open connection, when the command has returned", &Outcome::Reset, || {
+    table.row("openssl", "the open connection, when the command has returned", &Outcome::Reset, || {
         let connection = open.as_mut().ok_or_else(|| anyhow::anyhow!("there was no open connection"))?;
         Ok(request(connection).unwrap_or_else(|error| Outcome::of_error(&error)))
     });

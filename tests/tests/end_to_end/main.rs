@@ -8,6 +8,7 @@ mod authorities;
 mod command_line;
 mod datapath;
 mod deployment;
+mod events;
 mod framing;
 mod lab;
 mod limits;

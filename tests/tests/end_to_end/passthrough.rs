@@ -65,13 +65,15 @@ fn a_host_that_no_rule_can_reach_is_served_by_its_origin(setup: Setup) -> Result
 
 fn a_rule_takes_its_host_off_the_fast_path_before_the_deployment_returns(setup: Setup) -> Result<()> {
     let lab = setup.hosts(both_hosts()).start()?;
-    let load = lab.load(&lab.connect(API), 24)?;
+    let load = lab.load(&lab.connect(API), 16)?;
+    let by_ipv6 = lab.load(&lab.connect(API).address(EDGE_IPV6), 8)?;
     let other = lab.load(&lab.connect(WWW), 4)?;
     load.run_for(Duration::from_millis(500));
     let rule = lab.filter.protect(API)?;
     let returned = Instant::now();
     load.run_for(Duration::from_millis(500));
-    let (samples, others) = (load.stop()?, other.stop()?);
+    let samples = [load.stop()?, by_ipv6.stop()?].concat();
+    let others = other.stop()?;
     assert_eq!(lab.filter.status()?.passed(API)?, "terminated");
 
     let (after, before): (Vec<_>, Vec<_>) = samples.into_iter().partition(|sample| sample.sent > returned);

@@ -1,15 +1,17 @@
 //! How connections that are passed on end, seen at the level of TCP: the test plays client and origin itself.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use filter_tests::lab::{EDGE_IPV4, Host, Lab, Setup, TLS_ORIGIN_IPV4, WWW};
+use filter_tests::lab::{EDGE_IPV4, EDGE_IPV6, Host, Lab, Setup, TLS_ORIGIN_IPV4, TLS_ORIGIN_IPV6, WWW};
 use filter_tests::on_every_datapath;
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
 use socket2::{Domain, SockRef, Socket, Type};
+
+use crate::waiting::{wait_for, wait_until_spliced};
 
 on_every_datapath!(
     the_end_of_one_side_leaves_the_other_open,
@@ -17,8 +19,14 @@ on_every_datapath!(
     a_client_that_uses_its_port_again_is_served,
 );
 
-/// Where the test's own origin listens.
-const ORIGIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(TLS_ORIGIN_IPV4), 7443);
+/// Where the test's own origin listens, for clients of each family.
+const ORIGINS: [SocketAddr; 2] =
+    [SocketAddr::new(IpAddr::V4(TLS_ORIGIN_IPV4), 7443), SocketAddr::new(IpAddr::V6(TLS_ORIGIN_IPV6), 7443)];
+/// Where clients connect to.
+const EDGES: [SocketAddr; 2] =
+    [SocketAddr::new(IpAddr::V4(EDGE_IPV4), 443), SocketAddr::new(IpAddr::V6(EDGE_IPV6), 443)];
+/// Positions in these lists.
+const FAMILIES: [usize; 2] = [0, 1];
 /// How long a peer may stay silent.
 const SILENCE: Duration = Duration::from_secs(20);
 
@@ -34,34 +42,36 @@ fn hello() -> Result<Vec<u8>> {
 /// A filter in front of an origin that this test plays.
 struct Stage {
     lab: Lab,
-    origin: TcpListener,
+    origins: Vec<TcpListener>,
 }
 
 impl Stage {
     fn new(setup: Setup) -> Result<Self> {
-        let lab = setup.hosts([Host::passed(WWW, &[ORIGIN])]).start()?;
-        let origin = lab.network.origin.enter(|| Ok(TcpListener::bind(ORIGIN)?))?;
+        let lab = setup.hosts([Host::passed(WWW, &ORIGINS)]).start()?;
+        let listen = || ORIGINS.iter().map(|origin| Ok(TcpListener::bind(origin)?)).collect();
+        let origins = lab.network.origin.enter(listen)?;
         // Checks are connections too; they say nothing.
-        while !lab.filter.status()?.origin_is_up(ORIGIN)? {
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        Ok(Self { lab, origin })
+        let is_up = |origin| lab.filter.status()?.origin_is_up(origin);
+        wait_for("both origins are up", || Ok(is_up(ORIGINS[0])? && is_up(ORIGINS[1])?))?;
+        wait_until_spliced(&lab)?;
+        Ok(Self { lab, origins })
     }
 
     /// Connects, from `port` if it is not 0, and says hello. Returns both ends once the hello has arrived whole.
-    fn connect(&self, port: u16) -> Result<(TcpStream, TcpStream)> {
+    fn connect(&self, family: usize, port: u16) -> Result<(TcpStream, TcpStream)> {
         let hello = hello()?;
         let mut client: TcpStream = self.lab.network.client.enter(|| {
-            let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+            let socket = Socket::new(Domain::for_address(EDGES[family]), Type::STREAM, None)?;
             socket.set_reuse_address(true)?;
-            socket.bind(&SocketAddr::from(([0, 0, 0, 0], port)).into())?;
-            socket.connect(&SocketAddr::from((EDGE_IPV4, 443)).into())?;
+            let own = if family == 0 { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+            socket.bind(&SocketAddr::new(own, port).into())?;
+            socket.connect(&EDGES[family].into())?;
             Ok(socket.into())
         })?;
         client.set_read_timeout(Some(SILENCE))?;
         client.write_all(&hello)?;
         loop {
-            let (mut origin, _) = self.origin.accept()?;
+            let (mut origin, _) = self.origins[family].accept()?;
             origin.set_read_timeout(Some(SILENCE))?;
             let mut received = vec![0; hello.len()];
             match origin.read_exact(&mut received) {
@@ -79,8 +89,8 @@ impl Stage {
 
 fn the_end_of_one_side_leaves_the_other_open(setup: Setup) -> Result<()> {
     let stage = Stage::new(setup)?;
-    for client_ends_first in [true, false] {
-        let (mut client, mut origin) = stage.connect(0)?;
+    for (family, client_ends_first) in FAMILIES.into_iter().flat_map(|family| [(family, true), (family, false)]) {
+        let (mut client, mut origin) = stage.connect(family, 0)?;
         let (first, second) = if client_ends_first { (&mut client, &mut origin) } else { (&mut origin, &mut client) };
         first.write_all(b"the last of mine")?;
         first.shutdown(Shutdown::Write)?;
@@ -104,8 +114,8 @@ fn the_end_of_one_side_leaves_the_other_open(setup: Setup) -> Result<()> {
 
 fn a_reset_of_one_side_reaches_the_other(setup: Setup) -> Result<()> {
     let stage = Stage::new(setup)?;
-    for client_resets in [true, false] {
-        let (client, origin) = stage.connect(0)?;
+    for (family, client_resets) in FAMILIES.into_iter().flat_map(|family| [(family, true), (family, false)]) {
+        let (client, origin) = stage.connect(family, 0)?;
         let (resetting, mut other) = if client_resets { (client, origin) } else { (origin, client) };
         SockRef::from(&resetting).set_linger(Some(Duration::ZERO))?;
         drop(resetting);
@@ -117,8 +127,9 @@ fn a_reset_of_one_side_reaches_the_other(setup: Setup) -> Result<()> {
 
 fn a_client_that_uses_its_port_again_is_served(setup: Setup) -> Result<()> {
     let stage = Stage::new(setup)?;
-    for round in 0..20 {
-        let (mut client, mut origin) = stage.connect(41_000).with_context(|| format!("round {round}"))?;
+    for round in 0..40 {
+        let family = round / 20;
+        let (mut client, mut origin) = stage.connect(family, 41_000).with_context(|| format!("round {round}"))?;
         origin.write_all(b"welcome")?;
         let mut received = [0; 7];
         client.read_exact(&mut received)?;

@@ -6,13 +6,13 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use filter_tests::lab::{API, Connection, Datapath, EDGE_IPV6, Host, Lab, Outcome, Setup, TLS_ORIGINS, WWW, run};
 
-use crate::waiting::wait_for;
+use crate::waiting::{wait_for, wait_until_spliced};
 
 /// A lab whose hosts are passed through, the first of them until a rule protects it, and third one that never is.
 fn lab(setup: Setup) -> Result<Lab> {
     let hosts = [Host::mtls(API).also_passed(&TLS_ORIGINS), Host::passed(WWW, &TLS_ORIGINS), Host::plain(TERMINATED)];
     let lab = setup.hosts(hosts).start()?;
-    wait_for("the ways to the origins are known", || Ok(lab.filter.status()?.datapath_notes().is_empty()))?;
+    wait_until_spliced(&lab)?;
     Ok(lab)
 }
 
@@ -26,9 +26,9 @@ fn spliced(lab: &Lab, host: &str) -> Result<usize> {
     Ok(flows.iter().filter(|flow| flow["host"] == host && flow["via"] == "xdp").count())
 }
 
-/// An open connection that has been answered on.
+/// An open connection that has been answered on. openssl's ClientHello fits into one segment, so that its connections are spliced for sure.
 fn open(lab: &Lab, host: &str) -> Result<Connection> {
-    let mut connection = lab.connect(host).open()?;
+    let mut connection = lab.openssl(host).open()?;
     assert_eq!(connection.get("/")?.status, 200);
     Ok(connection)
 }
@@ -40,13 +40,16 @@ fn outlives(setup: Setup, end: fn(&mut Lab) -> Result<()>) -> Result<()> {
     fs::write(lab.nginx()?.files().join("large"), &content)?;
     let mut kept = open(&lab, API)?;
     let mut other = open(&lab, WWW)?;
+    assert_eq!((spliced(&lab, API)?, spliced(&lab, WWW)?), (1, 1), "{:?}", lab.filter.status()?.xdp_counters());
     let download = lab.curl(WWW).path("/files/large").option("--limit-rate").option("8M").begin()?;
     wait_for("the download is on its way", || Ok(download.received()? > 1_000_000))?;
 
     end(&mut lab)?;
     let at_the_end = download.received()?;
     assert!(at_the_end < LARGE as u64, "the filter was ended too late to tell");
-    wait_for("it goes on without a filter", || Ok(download.received()? > at_the_end + 4_000_000))?;
+    wait_for("it goes on without a filter", || Ok(download.received()? > at_the_end + 2_000_000))?;
+    // However long the next filter takes to start: the download is not over before.
+    download.pause()?;
     for host in [API, WWW] {
         assert_eq!(lab.curl(host).run()?.status()?, 200, "a new connection for {host}");
         assert_eq!(lab.curl(host).address(EDGE_IPV6).run()?.status()?, 200, "and by IPv6");
@@ -62,6 +65,7 @@ fn outlives(setup: Setup, end: fn(&mut Lab) -> Result<()>) -> Result<()> {
     lab.filter.protect(API)?;
     assert!(kept.get("/").is_err(), "a rule reaches connections that are older than the filter");
     assert_eq!(lab.curl(API).run()?.outcome, Outcome::Status(403));
+    download.resume()?;
     let answer = download.finish()?;
     assert_eq!(answer.status()?, 200);
     assert!(fs::read(&answer.body_file)? == content, "what came is the origin's");
@@ -105,11 +109,10 @@ fn detach_ends_what_is_spliced_and_leaves_nothing_behind() -> Result<()> {
         let detached = lab.detach()?;
         assert_eq!(detached.code, Some(0), "{detached:?}");
         assert!(detached.output.starts_with("detached"), "{detached:?}");
+        // The kernel takes programs off when it has the time.
+        wait_for("detached", || Ok(!lab.network.edge.ip(&["link", "show"])?.contains("xdp")))?;
         assert!(connection.get("/").is_err(), "the program that spliced it is gone");
         assert_eq!(syncookies(&lab)?, "1");
-        for link in ["edge0", "edge1"] {
-            assert!(!lab.network.edge.ip(&["link", "show", link])?.contains("xdp"), "{link}");
-        }
         assert!(!lab.pins().exists());
         let again = lab.detach()?;
         assert!(again.code == Some(0) && again.output.starts_with("nothing is pinned"), "{again:?}");
@@ -141,6 +144,7 @@ fn two_filters_do_not_share_a_directory_of_pins() -> Result<()> {
         let lab = lab(setup)?;
         let text = fs::read_to_string(lab.filter.config_file())?;
         let text = text.replace("control.sock", "second.sock").replace("/store\"", "/second\"");
+        let text = text.replace("[control]", "[control]\nlisten = \"off\"");
         let file = lab.directory().join("second.toml");
         fs::write(&file, text)?;
         let second = lab.network.edge.enter(|| lab.filter.attempt(&["run", "--config", &file.to_string_lossy()]))?;

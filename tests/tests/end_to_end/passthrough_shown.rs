@@ -5,7 +5,7 @@ use filter_tests::lab::{API, Host, Lab, Setup, TLS_ORIGINS, WWW};
 use filter_tests::on_every_datapath;
 use serde_json::Value;
 
-use crate::waiting::wait_for;
+use crate::waiting::{wait_for, wait_until_spliced};
 
 on_every_datapath!(
     top_shows_what_happens_now,
@@ -15,7 +15,9 @@ on_every_datapath!(
 );
 
 fn lab(setup: Setup) -> Result<Lab> {
-    setup.hosts([Host::mtls(API).also_passed(&TLS_ORIGINS), Host::passed(WWW, &TLS_ORIGINS)]).start()
+    let lab = setup.hosts([Host::mtls(API).also_passed(&TLS_ORIGINS), Host::passed(WWW, &TLS_ORIGINS)]).start()?;
+    wait_until_spliced(&lab)?;
+    Ok(lab)
 }
 
 /// What passes connections on.
@@ -53,13 +55,15 @@ fn metrics_count_connections_and_bytes_by_host(setup: Setup) -> Result<()> {
     for _ in 0..3 {
         assert_eq!(lab.curl(WWW).run()?.status()?, 200);
     }
-    let mut open = lab.connect(WWW).open()?;
+    let mut open = lab.openssl(WWW).open()?;
     open.get("/")?;
     let labels = format!("host=\"{WWW}\",via=\"{via}\"");
     let closed = format!("mtls_filter_passed_connections_closed_total{{{labels}}}");
+    let token = lab.filter.token("prometheus")?;
+    let metrics = || lab.filter.metrics(&lab.network.edge, &token);
     // Those of curl are over when both ends have heard it.
-    wait_for("three have ended", || Ok(sample(&lab.filter.metrics(&lab.network.edge)?, &closed)? == 3))?;
-    let metrics = lab.filter.metrics(&lab.network.edge)?;
+    wait_for("three have ended", || Ok(sample(&metrics()?, &closed)? == 3))?;
+    let metrics = metrics()?;
     let of = |name: &str, more: &str| sample(&metrics, &format!("mtls_filter_{name}{{{labels}{more}}}"));
     assert_eq!(of("passed_connections_total", "")?, 4);
     assert_eq!(of("passed_connections_open", "")?, 1);
@@ -97,7 +101,7 @@ fn flows_are_listed_by_host(setup: Setup) -> Result<()> {
     let via = via(&lab)?;
     let mut connections = Vec::new();
     for host in [WWW, API, WWW] {
-        let mut connection = lab.connect(host).open()?;
+        let mut connection = lab.openssl(host).open()?;
         connection.get("/")?;
         connections.push(connection);
     }

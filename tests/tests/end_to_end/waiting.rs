@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
+use filter_tests::lab::Lab;
 
 /// How long something that is on its way may take.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -15,4 +16,10 @@ pub(crate) fn wait_for(what: &str, mut is: impl FnMut() -> Result<bool>) -> Resu
         std::thread::sleep(Duration::from_millis(20));
     }
     Ok(())
+}
+
+/// Waits until everything that the rules allow to be spliced is: at the start, a neighbour towards an origin may not have answered yet.
+pub(crate) fn wait_until_spliced(lab: &Lab) -> Result<()> {
+    let notes = || lab.filter.status().map(|status| status.datapath_notes());
+    wait_for("spliced", || Ok(notes()?.is_empty())).with_context(|| format!("{:?}", notes()))
 }

@@ -69,6 +69,11 @@ fn bytes(rate: f64) -> String {
 }
 
 impl Rates {
+    /// Nothing is known, as the daemon does not answer.
+    pub(super) fn unknown(error: &anyhow::Error) -> Self {
+        Self { summary: format!("no answer: {error:#}"), hosts: Vec::new(), reasons: Vec::new() }
+    }
+
     /// What happened in the time `elapsed` from `before` to `after`.
     pub(super) fn between(before: &Status, after: &Status, elapsed: Duration) -> Self {
         let seconds = elapsed.as_secs_f64().max(0.001);

@@ -37,9 +37,14 @@ async fn refresh(
         if tokio::task::spawn_blocking(move || is_done(interval)).await?? {
             return Ok(());
         }
-        let now = Look::at(client).await?;
-        rates = now.since(&before);
-        before = now;
+        match Look::at(client).await {
+            Ok(now) => {
+                rates = now.since(&before);
+                before = now;
+            }
+            // As while it is restarted: what it counts then begins again.
+            Err(error) => rates = Rates::unknown(&error),
+        }
     }
 }
 

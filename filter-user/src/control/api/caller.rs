@@ -9,8 +9,9 @@ use http::{HeaderMap, StatusCode, header};
 use super::error::{ApiError, code};
 use super::v4::account;
 use crate::config;
-use crate::control::{Author, Control, Intent, tokens};
-use crate::model::{Scope, TokenRecord, ZoneId};
+use crate::control::tokens::{self, Standing};
+use crate::control::{Author, Control, Intent};
+use crate::model::{Scope, Timestamp, TokenRecord, ZoneId};
 
 /// A caller that is known. There is no other way to a zone, to the account or to a change than through its methods, so no handler can
 /// forget to ask what the caller may.
@@ -113,6 +114,13 @@ impl Caller {
             }
             Powers::Token(_) | Powers::Everything => Ok(()),
         }
+    }
+
+    /// Whether what the caller showed still counts, for answers that go on for long.
+    pub(super) async fn still_counts(&self, control: &Control) -> bool {
+        let Powers::Token(token) = &self.powers else { return true };
+        let (state, _) = control.state().await;
+        state.token(token.id).is_some_and(|token| Standing::of(token, Timestamp::now()) == Standing::Active)
     }
 
     /// The token, if there is one.

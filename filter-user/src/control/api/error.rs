@@ -26,6 +26,7 @@ pub(super) mod code {
     pub(in super::super) const FORBIDDEN: u32 = 9109;
     pub(in super::super) const AUTHENTICATION: u32 = 10000;
     pub(in super::super) const TOO_MANY_ATTEMPTS: u32 = 10429;
+    pub(in super::super) const TOO_MANY_FOLLOWERS: u32 = 10430;
     pub(in super::super) const FOREIGN_ORIGIN: u32 = 10403;
     pub(in super::super) const NO_ENTRY_POINT: u32 = 10003;
     pub(in super::super) const AUTHORITIES: u32 = 1489;

@@ -105,6 +105,7 @@ fn in_path(name: &str) -> Parameter {
         "host" => "A host of the configuration.",
         "phase" => "`http_request_firewall_custom`.",
         "version" => "The number of a version.",
+        "ray" => "A ray id: 16 hexadecimal digits.",
         "setting" => "The name of a setting.",
         "certificate" | "authority" => "A UUID.",
         "address" => "An IP address.",

@@ -16,7 +16,7 @@ use crate::origins::Origins;
 use crate::penalty::Offences;
 use crate::revocation::RevocationSet;
 use crate::snapshot::compile;
-use crate::telemetry::{AccessLog, Reason};
+use crate::telemetry::{AccessLog, Events, Reason};
 use crate::worker::{Spawn, Worker, bind_listener};
 
 const HOST: &str = "www.example.com";
@@ -53,7 +53,7 @@ impl Fixture {
             origins: Origins::of(&config),
             relay_idle_timeout,
             offences: Offences::default(),
-            access: AccessLog::off(),
+            recorder: Events::start(AccessLog::off(), config.events.memory, None).unwrap().0,
             draining,
         })
         .unwrap();

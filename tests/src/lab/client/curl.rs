@@ -8,7 +8,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::Mode;
+use nix::unistd::Pid;
 use serde_json::Value;
 
 use super::super::namespace::Namespace;
@@ -221,6 +223,26 @@ impl Running {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(0),
             Err(error) => Err(error).context("the body that curl writes"),
         }
+    }
+
+    /// Stops it where it is, until it is to [go on](Self::resume).
+    ///
+    /// # Errors
+    /// If it cannot be signalled.
+    pub fn pause(&self) -> Result<()> {
+        self.signal(Signal::SIGSTOP)
+    }
+
+    /// Lets it go on.
+    ///
+    /// # Errors
+    /// If it cannot be signalled.
+    pub fn resume(&self) -> Result<()> {
+        self.signal(Signal::SIGCONT)
+    }
+
+    fn signal(&self, signal: Signal) -> Result<()> {
+        kill(Pid::from_raw(i32::try_from(self.child.id())?), signal).context("curl cannot be signalled")
     }
 
     /// Waits for its end.

@@ -11,13 +11,20 @@ use super::super::programs;
 use super::Filter;
 
 impl Filter {
-    /// The metrics, as Prometheus gets them: from the admin listener in `edge`, with a token that may read.
+    /// Makes an API token that may read.
     ///
     /// # Errors
-    /// If there is no token to be had, or it is refused.
-    pub fn metrics(&self, edge: &Namespace) -> Result<String> {
-        let token = self.command(&["token", "create", "--name", "prometheus", "--scope", "read"])?;
-        let authorization = format!("Authorization: Bearer {}", token.trim());
+    /// If there is none to be had.
+    pub fn token(&self, name: &str) -> Result<String> {
+        Ok(self.command(&["token", "create", "--name", name, "--scope", "read"])?.trim().to_owned())
+    }
+
+    /// The metrics, as Prometheus gets them: from the admin listener in `edge`, with a token.
+    ///
+    /// # Errors
+    /// If the token is refused.
+    pub fn metrics(&self, edge: &Namespace, token: &str) -> Result<String> {
+        let authorization = format!("Authorization: Bearer {token}");
         let mut curl = edge.command(programs::find("curl")?)?;
         curl.args(["--silent", "--show-error", "--fail", "--header", &authorization]);
         programs::run(curl.arg("http://127.0.0.1:8080/metrics"))

@@ -3,16 +3,20 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use super::super::config::{control_socket, store};
 use super::super::namespace::Namespace;
 use super::super::pki::{self, ClientCertificate, Issued};
+use super::super::process::Process;
 use super::super::programs;
 use super::{Filter, Status};
+
+/// How long an event may take to be seen.
+const EVENTS_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How a run of the command line ended.
 #[derive(Clone, Debug)]
@@ -54,6 +58,31 @@ impl Filter {
     /// If it fails; the text carries what it said.
     pub fn command(&self, arguments: &[&str]) -> Result<String> {
         programs::run(&mut command_line(&self.binary, &self.directory, arguments))
+    }
+
+    /// Starts a command that goes on, beside the scenario; what it prints goes to `log`.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn beside(&self, arguments: &[&str], log: &Path) -> Result<Process> {
+        Process::start("mtls-filter", &mut command_line(&self.binary, &self.directory, arguments), log)
+    }
+
+    /// The newest events, oldest first, once there are `count` of them: the filter does not wait for them to be taken.
+    ///
+    /// # Errors
+    /// If so many do not come.
+    pub fn events(&self, count: usize, arguments: &[&str]) -> Result<Vec<Value>> {
+        let deadline = Instant::now() + EVENTS_PATIENCE;
+        loop {
+            let events = rows(&self.json(&[&["events"], arguments].concat())?)?.clone();
+            if events.len() == count {
+                return Ok(events);
+            }
+            if Instant::now() > deadline {
+                bail!("there are {} events instead of {count}: {events:?}", events.len());
+            }
+        }
     }
 
     fn json(&self, arguments: &[&str]) -> Result<Value> {

@@ -1,5 +1,6 @@
 //! The forms in which the API takes and gives things. Wire types are not domain types: each is converted, and checked, at the border.
 
+mod events;
 mod firewall;
 mod lists;
 mod passed;
@@ -10,6 +11,7 @@ mod v4;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+pub use events::{Event, EventCertificate, EventsFile, EventsStatus};
 pub use firewall::{
     DeletedFilter, DeletedFirewallRule, Filter, FilterBody, FirewallAction, FirewallRule, FirewallRuleBody, OneOrMany,
     ShownFilter,

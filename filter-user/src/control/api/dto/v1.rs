@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{BlockResponse, ErrorInfo, Position};
+use super::{BlockResponse, ErrorInfo, EventsStatus, Position};
 
 /// A zone.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -345,6 +345,15 @@ pub struct Status {
     pub packets: BTreeMap<String, PacketCount>,
     /// Access records that were dropped because the log could not keep up.
     pub access_records_dropped: u64,
+    /// Access records that could not be written.
+    #[serde(default)]
+    pub access_records_failed: u64,
+    /// Why the access log cannot be written; absent while it can.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access_log_error: Option<String>,
+    /// Events: requests that were blocked or logged.
+    #[serde(default)]
+    pub events: EventsStatus,
 }
 
 /// How packets reach the workers.

@@ -21,7 +21,7 @@ use crate::origins::Origins;
 use crate::revocation::RevocationSet;
 use crate::snapshot::{Publisher, compile};
 use crate::store::{MasterKey, RedbStore, Revision};
-use crate::telemetry::AccessLog;
+use crate::telemetry::{AccessLog, Events, Recorder};
 
 /// A host whose mTLS is enabled by the configuration.
 pub(super) const API: &str = "api.example.com";
@@ -36,8 +36,10 @@ pub(super) const OTHER_HOST: &str = "www.example.org";
 pub(super) struct Api {
     address: SocketAddr,
     /// Of a token that may do everything.
-    secret: String,
+    pub(super) secret: String,
     pub(super) control: Arc<Control>,
+    /// Where events come from, in place of workers.
+    pub(super) recorder: Recorder,
 }
 
 /// What was answered.
@@ -85,10 +87,12 @@ impl Api {
         let (revision, state) = crate::control::authorities::ensure(&config, &store, &master_key).unwrap();
         let snapshot = Arc::new(compile(&config, &state, revision.number(), None).unwrap());
         let datapath = Datapath::open(&config.edge, 0, &[], &snapshot, Arc::default()).unwrap();
+        let (recorder, events, _) = Events::start(AccessLog::off(), config.events.memory, None).unwrap();
         let control = Control::new(Parts {
             origins: Origins::of(&config),
             config,
             access: AccessLog::off(),
+            events,
             publisher: Publisher::new(Vec::new(), datapath),
             revocations: RevocationSet::new(),
             store: Arc::new(store),
@@ -99,7 +103,12 @@ impl Api {
         let server = AdminServer::bind(&admin, std::path::Path::new("unused")).unwrap();
         let address = server.url().strip_prefix("http://").unwrap().parse().unwrap();
         tokio::spawn(server.serve(control.clone(), std::future::pending()));
-        Self { address, secret: secret.expose().to_owned(), control }
+        Self { address, secret: secret.expose().to_owned(), control, recorder }
+    }
+
+    /// Where it listens.
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// A secret that may do less.

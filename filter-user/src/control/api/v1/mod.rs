@@ -1,6 +1,7 @@
 //! `/api/v1`: what is this program's own.
 
 mod audit;
+pub(super) mod events;
 mod explain;
 mod mtls_rules;
 mod passed;
@@ -43,4 +44,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Control>> {
         .routes(routes!(rules::check))
         .routes(routes!(mtls_rules::create))
         .routes(routes!(explain::explain))
+        .routes(routes!(events::list))
+        .routes(routes!(events::follow))
+        .routes(routes!(events::show))
 }

@@ -22,6 +22,7 @@ pub(super) async fn show(State(control): State<Arc<Control>>, caller: Caller) ->
     caller.everywhere(Scope::Read)?;
     let (state, generation) = control.state().await;
     let (workers, datapath) = (control.publisher.workers(), control.publisher.datapath());
+    let access = control.access.losses();
     let requests = Reason::ALL
         .iter()
         .map(|reason| (reason.name().to_owned(), workers.iter().map(|worker| worker.counters().of(*reason)).sum()));
@@ -51,7 +52,10 @@ pub(super) async fn show(State(control): State<Arc<Control>>, caller: Caller) ->
             .collect(),
         requests: requests.collect(),
         packets: packets(datapath),
-        access_records_dropped: control.access.dropped(),
+        access_records_dropped: access.dropped,
+        access_records_failed: access.failed,
+        access_log_error: access.error,
+        events: control.events.status().into(),
     }))
 }
 
