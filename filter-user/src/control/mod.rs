@@ -193,7 +193,11 @@ impl Control {
     /// Revocations first and reactivations last: in between, a certificate counts as revoked longer than it must.
     async fn enforce(&self, snapshot: &Arc<Snapshot>, moved: &Moved) -> Result<(), PublishError> {
         self.revocations.update(&moved.revoked, &[]);
-        self.publisher.publish(snapshot).await?;
+        let published = self.publisher.publish(snapshot).await;
+        if !moved.revoked.is_empty() {
+            self.publisher.close_revoked().await?;
+        }
+        published?;
         if !moved.reactivated.is_empty() {
             self.revocations.update(&[], &moved.reactivated);
             self.publisher.fence().await?;

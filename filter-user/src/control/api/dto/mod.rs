@@ -2,6 +2,7 @@
 
 mod events;
 mod firewall;
+mod graphql;
 mod lists;
 mod passed;
 mod rulesets;
@@ -16,6 +17,7 @@ pub use firewall::{
     DeletedFilter, DeletedFirewallRule, Filter, FilterBody, FirewallAction, FirewallRule, FirewallRuleBody, OneOrMany,
     ShownFilter,
 };
+pub use graphql::{GraphqlError, GraphqlExtensions, GraphqlLocation, GraphqlRequest, GraphqlResponse};
 pub use lists::{
     CreateList, CreatedItem, DescribeList, Hostname, List, ListItem, NewItem, Operation, OperationState, RemoveItems,
 };

@@ -16,7 +16,7 @@ use crate::telemetry::{AccessRecord, ClientCertificate, EventAction, Reason, blo
 const EVENTS: &str = "/api/v1/zones/example.com/events";
 
 /// Makes events happen, and waits until they can be seen.
-async fn record(api: &Api, records: impl IntoIterator<Item = AccessRecord>) {
+pub(super) async fn record(api: &Api, records: impl IntoIterator<Item = AccessRecord>) {
     let mut tail = api.control.events.tail();
     let mut newest = tail.borrow_and_update().newest;
     for record in records {
@@ -26,7 +26,7 @@ async fn record(api: &Api, records: impl IntoIterator<Item = AccessRecord>) {
     tail.wait_for(|tail| tail.newest == newest).await.unwrap();
 }
 
-fn logged(ray_id: &str) -> AccessRecord {
+pub(super) fn logged(ray_id: &str) -> AccessRecord {
     AccessRecord {
         action: Some(EventAction::Log),
         reason: Reason::Proxied,

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode, header};
@@ -10,6 +11,7 @@ use hyper_util::rt::TokioIo;
 use rcgen::{CertificateParams, DnType, KeyPair};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 
 use crate::config::{Admin, AdminTls, Config};
 use crate::control::tokens::{self, Grant, Secret};
@@ -18,10 +20,12 @@ use crate::datapath::Datapath;
 use crate::fixtures;
 use crate::model::{Change, Scope, Timestamp, ZoneId};
 use crate::origins::Origins;
+use crate::penalty::Offences;
 use crate::revocation::RevocationSet;
 use crate::snapshot::{Publisher, compile};
 use crate::store::{MasterKey, RedbStore, Revision};
 use crate::telemetry::{AccessLog, Events, Recorder};
+use crate::worker::{Spawn, Worker, bind_listener};
 
 /// A host whose mTLS is enabled by the configuration.
 pub(super) const API: &str = "api.example.com";
@@ -40,6 +44,9 @@ pub(super) struct Api {
     pub(super) control: Arc<Control>,
     /// Where events come from, in place of workers.
     pub(super) recorder: Recorder,
+    /// Where the workers listen.
+    pub(super) edges: Vec<SocketAddr>,
+    _drain: watch::Sender<bool>,
 }
 
 /// What was answered.
@@ -75,8 +82,13 @@ impl Answer {
 }
 
 impl Api {
-    /// Starts it.
+    /// Starts it, without workers.
     pub(super) async fn start() -> Self {
+        Self::with_workers(0).await
+    }
+
+    /// Starts it, and so many workers, each with a listener.
+    pub(super) async fn with_workers(count: usize) -> Self {
         let mut config =
             fixtures::config(vec![fixtures::host(API, true), fixtures::host(WWW, false), fixtures::host(SHOP, false)]);
         config.zones.extend(second_zone());
@@ -88,13 +100,34 @@ impl Api {
         let snapshot = Arc::new(compile(&config, &state, revision.number(), None).unwrap());
         let datapath = Datapath::open(&config.edge, 0, &[], &snapshot, Arc::default()).unwrap();
         let (recorder, events, _) = Events::start(AccessLog::off(), config.events.memory, None).unwrap();
+        let revocations = RevocationSet::new();
+        let listeners: Vec<_> = (0..count).map(|_| bind_listener(([127, 0, 0, 1], 0).into()).unwrap()).collect();
+        let edges = listeners.iter().map(|listener| listener.local_addr().unwrap()).collect();
+        let (drain, draining) = watch::channel(false);
+        let worker = |(index, listener)| {
+            let spawn = Spawn {
+                index,
+                cpu: None,
+                listeners: vec![listener],
+                snapshot: snapshot.clone(),
+                revocations: revocations.reader(),
+                geo: Arc::default(),
+                origins: Arc::default(),
+                relay_idle_timeout: Duration::from_secs(60),
+                offences: Offences::default(),
+                recorder: recorder.clone(),
+                draining: draining.clone(),
+            };
+            Worker::spawn(spawn).unwrap().0
+        };
+        let workers = listeners.into_iter().enumerate().map(worker).collect();
         let control = Control::new(Parts {
             origins: Origins::of(&config),
             config,
             access: AccessLog::off(),
             events,
-            publisher: Publisher::new(Vec::new(), datapath),
-            revocations: RevocationSet::new(),
+            publisher: Publisher::new(workers, datapath),
+            revocations,
             store: Arc::new(store),
             master_key,
             current: Current { revision, state, snapshot },
@@ -103,7 +136,7 @@ impl Api {
         let server = AdminServer::bind(&admin, std::path::Path::new("unused")).unwrap();
         let address = server.url().strip_prefix("http://").unwrap().parse().unwrap();
         tokio::spawn(server.serve(control.clone(), std::future::pending()));
-        Self { address, secret: secret.expose().to_owned(), control, recorder }
+        Self { address, secret: secret.expose().to_owned(), control, recorder, edges, _drain: drain }
     }
 
     /// Where it listens.

@@ -3,8 +3,10 @@
 mod access;
 mod bad_input;
 mod certificates;
+mod deployment;
 mod events;
 mod firewall;
+mod graphql;
 mod harness;
 mod lists;
 mod own;
