@@ -11,6 +11,9 @@ use super::programs::{self, API, command, path, token};
 /// The one answer that does not end: Schemathesis would wait for its end.
 const ENDLESS: &str = "/api/v1/zones/{zone}/events/follow";
 
+/// The one body that is no text: Schemathesis can make none of its media types up. `control::api::tests::crls` spoils it.
+const BINARY: &str = "/api/v1/cas/{authority}/crl/upload";
+
 /// Calls that are made up for each operation beside those at the edges of its parameters and body.
 const EXAMPLES: &str = "5";
 
@@ -56,7 +59,7 @@ fn calls_made_up_from_the_document_find_no_server_error() -> Result<()> {
             API,
         ]);
         schemathesis.args(["--header", &format!("Authorization: Bearer {}", token(&lab, "admin")?)]);
-        schemathesis.args(["--exclude-path", ENDLESS]);
+        schemathesis.args(["--exclude-path", ENDLESS, "--exclude-path", BINARY]);
         schemathesis.args(["--checks", "not_a_server_error", "--phases", "coverage,fuzzing"]);
         // The same calls every time, and their number is bounded.
         schemathesis.args(["--generation-deterministic", "--max-examples", EXAMPLES, "--no-shrink"]);
