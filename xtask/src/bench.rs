@@ -11,8 +11,8 @@ use crate::lint;
 use crate::run::{loudly, names_of_sources, say, workspace_root};
 use crate::setup;
 
-/// Other suites whose names begin with this run the real daemon, and its peers, in a lab.
-const LAB: &str = "xdp";
+/// Other suites whose names begin with one of these run the real daemon, and its peers, in a lab.
+const LAB: [&str; 2] = ["crl", "xdp"];
 
 /// What packets cost in the kernel; how the program that asks it was compiled does not matter.
 const PACKETS: &str = "xdp_packets";
@@ -39,7 +39,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         say(format_args!("bench {suite}"));
         let mut cargo = match suite.as_str() {
             PACKETS => of_packets()?,
-            suite if suite.starts_with(LAB) => in_lab()?,
+            suite if LAB.iter().any(|prefix| suite.starts_with(prefix)) => in_lab()?,
             _ => of_package(lint::cargo("bench")),
         };
         cargo.args(["--bench", suite]);

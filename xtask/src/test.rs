@@ -2,6 +2,7 @@
 
 use std::env::consts::ARCH;
 use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Instant;
 
@@ -18,6 +19,9 @@ use crate::vm;
 
 /// Tests that need root and the built daemon, in the order they run: the cheap ones first.
 const LAB_SUITES: [&str; 3] = ["packets", "end_to_end", "traps"];
+
+/// Tests that need the clients of the API beside what [`LAB_SUITES`] need.
+const CLIENT_SUITE: &str = "clients";
 
 /// Tests of a lab wait more than they compute, so more of them run at a time than there are CPUs.
 const LAB_THREADS: &str = "4";
@@ -38,7 +42,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let mut report = Report::default();
     if args.quick {
         test(&mut lint::cargo("test"), args, &mut report, "unit")?;
-        report.note(format!("not run, because of --quick: {}", LAB_SUITES.join(", ")));
+        report.note(format!("not run, because of --quick: {}", LAB_SUITES.join(", ") + ", " + CLIENT_SUITE));
     } else {
         let artifacts = build::build(Profile::Dev)?;
         test(&mut artifacts.cargo("test"), args, &mut report, "unit")?;
@@ -70,13 +74,13 @@ fn lab_suites(artifacts: &Artifacts, args: &Args, report: &mut Report) -> Result
     let (runner, environment) = match ready {
         Ok(ready) => ready,
         Err(error) => {
-            for suite in LAB_SUITES {
+            for suite in LAB_SUITES.iter().chain([&CLIENT_SUITE]) {
                 report.could_not_run(suite, &format!("{error:#}"));
             }
             return Ok(());
         }
     };
-    for suite in LAB_SUITES {
+    let run = |suite: &str, environment: &[(&str, PathBuf)], report: &mut Report| {
         // The same packages as for the unit tests, so that nothing is built twice with other features.
         let mut cargo = artifacts.cargo("test");
         cargo.args(["--features", "filter-tests/lab", "--test", suite]).envs(environment.iter().cloned());
@@ -84,7 +88,14 @@ fn lab_suites(artifacts: &Artifacts, args: &Args, report: &mut Report) -> Result
             cargo.env(format!("CARGO_TARGET_{}_UNKNOWN_LINUX_GNU_RUNNER", ARCH.to_uppercase()), runner);
         }
         cargo.env("RUST_TEST_THREADS", LAB_THREADS);
-        test(&mut cargo, args, report, suite)?;
+        test(&mut cargo, args, report, suite)
+    };
+    for suite in LAB_SUITES {
+        run(suite, &environment, report)?;
+    }
+    match setup::clients::ensure() {
+        Ok(clients) => run(CLIENT_SUITE, &[environment, clients.environment().to_vec()].concat(), report)?,
+        Err(error) => report.could_not_run(CLIENT_SUITE, &format!("{error:#}")),
     }
     Ok(())
 }

@@ -247,15 +247,8 @@ fn write(path: &Path, content: &[u8], mode: u32) -> anyhow::Result<()> {
 
 async fn list(args: &ZoneArgs) -> anyhow::Result<()> {
     let (client, zone) = args.connect().await?;
-    let mut certificates: Vec<ClientCertificate> = Vec::new();
-    for page in 1_u32.. {
-        let path = format!("/client/v4/zones/{zone}/client_certificates?page={page}&per_page=1000");
-        let found: Vec<ClientCertificate> = client.get(&path).await?;
-        if found.is_empty() {
-            break;
-        }
-        certificates.extend(found);
-    }
+    let path = format!("/client/v4/zones/{zone}/client_certificates?per_page=1000");
+    let certificates: Vec<ClientCertificate> = client.all_pages(&path).await?;
     if args.remote.json {
         return print::json(&certificates);
     }

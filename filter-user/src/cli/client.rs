@@ -4,20 +4,29 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
 use bytes::Bytes;
-use http::{Method, Request, Response, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
 use super::follow::Following;
-use crate::control::api::dto::{ErrorInfo, Zone};
+use crate::control::api::dto::{Account, ErrorInfo, Zone};
 
 /// Most bytes of an answer that are read.
 const MAX_ANSWER: usize = 256 * 1024 * 1024;
+
+/// What stands for itself in a part of a path (RFC 3986 §2.3).
+const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// A part of a path, whatever an operator has typed.
+pub(super) fn segment(text: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(text, UNRESERVED)
+}
 
 /// A daemon that is asked over its control socket.
 pub(super) struct Client {
@@ -55,7 +64,7 @@ impl Client {
 
     /// The id of the zone that the operator named; of the only one, if none was named.
     pub(super) async fn zone(&self, named: Option<&str>) -> anyhow::Result<String> {
-        let zones: Vec<Zone> = self.get("/api/v1/zones").await?;
+        let zones = self.zones().await?;
         let names = || zones.iter().map(|zone| zone.name.as_str()).collect::<Vec<_>>().join(", ");
         match (named, zones.as_slice()) {
             (Some(named), zones) => zones
@@ -68,6 +77,41 @@ impl Client {
         }
     }
 
+    /// All zones.
+    pub(super) async fn zones(&self) -> anyhow::Result<Vec<Zone>> {
+        self.get("/api/v1/zones").await
+    }
+
+    /// The id of the account.
+    pub(super) async fn account(&self) -> anyhow::Result<String> {
+        let accounts: Vec<Account> = self.get("/client/v4/accounts").await?;
+        accounts.into_iter().next().map(|account| account.id).context("the daemon has no account")
+    }
+
+    /// Everything of a list that is asked for page by page; `path` has a query already.
+    pub(super) async fn all_pages<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<Vec<T>> {
+        let mut all = Vec::new();
+        for page in 1_u32.. {
+            let found: Vec<T> = self.get(&format!("{path}&page={page}")).await?;
+            if found.is_empty() {
+                break;
+            }
+            all.extend(found);
+        }
+        Ok(all)
+    }
+
+    /// Everything of a list whose parts lead to each other; `path` has a query already.
+    pub(super) async fn all_parts<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<Vec<T>> {
+        let (mut all, mut after): (Vec<T>, _) = self.part(path).await?;
+        while let Some(cursor) = after {
+            let (more, next): (Vec<T>, _) = self.part(&format!("{path}&cursor={}", segment(&cursor))).await?;
+            all.extend(more);
+            after = next;
+        }
+        Ok(all)
+    }
+
     pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
         self.request(Method::GET, path, None::<&()>).await
     }
@@ -76,12 +120,44 @@ impl Client {
         self.request(Method::POST, path, Some(body)).await
     }
 
+    pub(super) async fn put<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> anyhow::Result<T> {
+        self.request(Method::PUT, path, Some(body)).await
+    }
+
     pub(super) async fn patch<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> anyhow::Result<T> {
         self.request(Method::PATCH, path, Some(body)).await
     }
 
     pub(super) async fn delete<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
         self.request(Method::DELETE, path, None::<&()>).await
+    }
+
+    /// A deletion that says what.
+    pub(super) async fn delete_what<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> anyhow::Result<T> {
+        self.request(Method::DELETE, path, Some(body)).await
+    }
+
+    /// Sends something that is not JSON.
+    pub(super) async fn upload<T: DeserializeOwned>(&self, path: &str, bytes: Vec<u8>) -> anyhow::Result<T> {
+        let mut request = self.request_of(Method::POST, path, bytes)?;
+        let any = HeaderValue::from_static("application/octet-stream");
+        request.headers_mut().insert(header::CONTENT_TYPE, any);
+        let (_, answer) = self.send(request).await?;
+        result(self.parsed(&answer)?.result)
+    }
+
+    /// What is no JSON, as it is.
+    pub(super) async fn download(&self, path: &str) -> anyhow::Result<Bytes> {
+        let (status, bytes) = self.send(self.request_of(Method::GET, path, Vec::new())?).await?;
+        if !status.is_success() {
+            self.parsed(&bytes)?;
+            bail!("the daemon answers {status}");
+        }
+        Ok(bytes)
     }
 
     /// A part of a list, and where the next one begins if there is one.
@@ -117,7 +193,7 @@ impl Client {
     /// The answer to a call that did what it was asked.
     async fn answer(&self, method: Method, path: &str, body: Option<&impl Serialize>) -> anyhow::Result<Answer> {
         let body = body.map(serde_json::to_vec).transpose()?.unwrap_or_default();
-        let answer = self.send(self.request_of(method, path, body)?).await?;
+        let (_, answer) = self.send(self.request_of(method, path, body)?).await?;
         self.parsed(&answer)
     }
 
@@ -134,8 +210,7 @@ impl Client {
         let answer: Answer = serde_json::from_slice(answer)
             .with_context(|| format!("{} answers something else than this program's API", self.socket.display()))?;
         if !answer.success {
-            let messages: Vec<_> = answer.errors.into_iter().map(|error| error.message).collect();
-            bail!("{}", messages.join("; "));
+            bail!("{}", refusal(answer.errors));
         }
         Ok(answer)
     }
@@ -147,12 +222,14 @@ impl Client {
         Ok(handshake(TokioIo::new(stream)).await?)
     }
 
-    async fn send(&self, request: Request<Full<Bytes>>) -> anyhow::Result<Bytes> {
+    async fn send(&self, request: Request<Full<Bytes>>) -> anyhow::Result<(StatusCode, Bytes)> {
         let (mut sender, connection) = self.connect().await?;
         let exchange = async {
             let response: Response<Incoming> = sender.send_request(request).await?;
+            let status = response.status();
             let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await;
-            body.map(http_body_util::Collected::to_bytes).map_err(|error| anyhow!("the answer broke off: {error}"))
+            let body = body.map_err(|error| anyhow!("the answer broke off: {error}"))?;
+            Ok((status, body.to_bytes()))
         };
         tokio::select! {
             answer = exchange => answer,
@@ -165,5 +242,16 @@ impl Client {
 type Connection = hyper::client::conn::http1::Connection<TokioIo<UnixStream>, Full<Bytes>>;
 
 fn result<T: DeserializeOwned>(result: serde_json::Value) -> anyhow::Result<T> {
-    serde_json::from_value(result).context("the daemon's answer is not of the expected form")
+    serde_json::from_value(result)
+        .context("the daemon's answer is not of the expected form: is it of another version than this command?")
+}
+
+/// What a refusal says, in one line, but for expressions that are shown with the place of the mistake below.
+fn refusal(errors: Vec<ErrorInfo>) -> String {
+    let line = |message: &str| message.split_whitespace().collect::<Vec<_>>().join(" ");
+    let shown = |error: ErrorInfo| {
+        let points = error.source.and_then(|source| source.span).is_some() && error.message.contains('^');
+        if points { error.message.trim_end().to_owned() } else { line(&error.message) }
+    };
+    errors.into_iter().map(shown).collect::<Vec<_>>().join("; ")
 }

@@ -1,23 +1,31 @@
-//! The command line. Every command but `run`, `check`, `detach` and `expr` is a request to the daemon over its control socket.
+//! The command line. Every command but `run`, `check`, `detach`, `expr` and `store import` is a request to the daemon over its control
+//! socket.
 
+mod audit;
 mod ca;
+mod ca_crl;
 mod cert;
 mod check;
 mod client;
+mod confirm;
 mod detach;
 mod events;
 mod explain;
 mod expr;
 mod flows;
 mod follow;
+mod host;
+mod list;
 mod passed;
 mod penalty;
 mod print;
 mod rule;
 mod run;
 mod status;
+mod store;
 mod token;
 mod top;
+mod zone;
 
 pub use print::Closed;
 
@@ -56,6 +64,13 @@ enum Command {
     #[command(subcommand)]
     Penalty(penalty::PenaltyCommand),
     /// Certificate authorities of the zones.
+    /// Zones.
+    #[command(subcommand)]
+    Zone(zone::ZoneCommand),
+    /// Hosts of the zones, and on which of them clients are asked for a certificate.
+    #[command(subcommand)]
+    Host(host::HostCommand),
+    /// Certificate authorities: the managed ones of the zones, and those that you bring.
     #[command(subcommand)]
     Ca(ca::CaCommand),
     /// Client certificates.
@@ -64,9 +79,17 @@ enum Command {
     /// Rules.
     #[command(subcommand)]
     Rule(rule::RuleCommand),
+    /// Lists of addresses, networks, host names or autonomous systems that rules can name.
+    #[command(subcommand)]
+    List(list::ListCommand),
     /// API tokens.
     #[command(subcommand)]
     Token(token::TokenCommand),
+    /// Shows who changed what, or who was not let in.
+    Audit(audit::AuditArgs),
+    /// The state as a whole: backup and restore.
+    #[command(subcommand)]
+    Store(store::StoreCommand),
     /// Prints the OpenAPI document of the API.
     Openapi,
     /// Prints completions for a shell: bash, elvish, fish, powershell or zsh.
@@ -148,10 +171,16 @@ impl Cli {
             Command::Top(args) => remote(args.execute()),
             Command::Detach(args) => args.execute(),
             Command::Penalty(command) => remote(command.execute()),
+            Command::Zone(command) => remote(command.execute()),
+            Command::Host(command) => remote(command.execute()),
             Command::Ca(command) => remote(command.execute()),
             Command::Cert(command) => remote(command.execute()),
             Command::Rule(command) => remote(command.execute()),
+            Command::List(command) => remote(command.execute()),
             Command::Token(command) => remote(command.execute()),
+            Command::Audit(args) => remote(args.execute()),
+            Command::Store(store::StoreCommand::Export(export)) => remote(export.execute()),
+            Command::Store(store::StoreCommand::Import(import)) => import.execute().map(|()| ExitCode::SUCCESS),
             Command::Openapi => {
                 print::text(format_args!("{}\n", crate::control::api::document().to_pretty_json()?))?;
                 Ok(ExitCode::SUCCESS)

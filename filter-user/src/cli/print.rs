@@ -20,7 +20,8 @@ pub(super) fn line(line: fmt::Arguments<'_>) -> anyhow::Result<()> {
     text(format_args!("{line}\n"))
 }
 
-fn failed(error: io::Error) -> anyhow::Error {
+/// Why nothing was printed.
+pub(super) fn failed(error: io::Error) -> anyhow::Error {
     if error.kind() == io::ErrorKind::BrokenPipe { Closed.into() } else { error.into() }
 }
 
@@ -39,6 +40,15 @@ pub(super) fn bytes(bytes: u64) -> String {
         value /= 1024.0;
     }
     format!("{value:.1} TiB")
+}
+
+/// Prints the parts of one thing, each on a line of its own behind its name.
+pub(super) fn record(parts: &[(&str, &str)]) -> anyhow::Result<()> {
+    let width = parts.iter().map(|(name, _)| name.chars().count()).max().unwrap_or_default();
+    for (name, value) in parts {
+        line(format_args!("{}", format!("{name:width$}  {value}").trim_end()))?;
+    }
+    Ok(())
 }
 
 /// Prints rows under headings, each column as wide as its widest cell.

@@ -1,9 +1,10 @@
 //! `mtls-filter token`.
 
-use anyhow::bail;
+use anyhow::{anyhow, bail};
 use clap::{Args, Subcommand};
 
 use super::client::Client;
+use super::confirm::Confirmation;
 use super::{RemoteArgs, print};
 use crate::control::api::dto::{CreateToken, CreatedToken, Id, Token, Written};
 
@@ -40,6 +41,8 @@ pub(super) struct Create {
 pub(super) struct Revoke {
     /// The id, as `token list` shows it.
     id: String,
+    #[command(flatten)]
+    confirmation: Confirmation,
     #[command(flatten)]
     remote: RemoteArgs,
 }
@@ -92,8 +95,12 @@ impl Revoke {
         if self.id.len() != 32 || !self.id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             bail!("`{}` is no token id: `token list` shows them", self.id);
         }
-        let path = format!("/api/v1/tokens/{}", self.id);
-        let written: Written<Id> = Client::new(&self.remote.socket).delete(&path).await?;
+        let client = Client::new(&self.remote.socket);
+        let tokens: Vec<Token> = client.get("/api/v1/tokens").await?;
+        let known = tokens.into_iter().find(|token| token.id == self.id);
+        let known = known.ok_or_else(|| anyhow!("there is no token {}: `token list` shows them", self.id))?;
+        self.confirmation.ask(format_args!("revoking the token {:?}", known.name))?;
+        let written: Written<Id> = client.delete(&format!("/api/v1/tokens/{}", self.id)).await?;
         if self.remote.json {
             return print::json(&written);
         }

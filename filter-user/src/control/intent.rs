@@ -23,6 +23,11 @@ impl Author {
         Self { actor: "local".to_owned(), origin: "start".to_owned() }
     }
 
+    /// Whoever runs a command that works on the store itself, while no daemon does.
+    pub fn command() -> Self {
+        Self { actor: "local".to_owned(), origin: "command line".to_owned() }
+    }
+
     /// What the audit keeps of something this author does now.
     pub fn did(self, action: impl Into<String>) -> Audit {
         Audit { at: Timestamp::now(), actor: self.actor, origin: self.origin, action: action.into() }

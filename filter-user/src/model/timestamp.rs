@@ -29,6 +29,11 @@ impl Timestamp {
         self.0.div_euclid(1_000_000)
     }
 
+    /// Microseconds since 1970.
+    pub const fn unix_microseconds(self) -> i64 {
+        self.0
+    }
+
     /// Parses RFC 3339; `None` for anything else.
     pub fn parse_rfc3339(text: &str) -> Option<Self> {
         let moment = OffsetDateTime::parse(text, &Rfc3339).ok()?;

@@ -38,6 +38,7 @@ mod filter;
 mod host;
 mod namespace;
 mod network;
+mod openssl_authority;
 mod origin;
 mod pki;
 mod process;
@@ -49,12 +50,13 @@ mod setup;
 pub use client::{Connection, Curl, CurlAnswer, Exchange, Load, Openssl, Outcome, Response, Sample, Tls, TlsClient};
 pub use config::{Config, DEAD_ORIGINS, Host, PROXY_ORIGINS, TLS_ORIGINS, Upstream, Zone};
 pub use datapath::Datapath;
-pub use filter::{CertificateRow, CommandOutcome, Filter, Status};
+pub use filter::{Api, CertificateRow, CommandOutcome, Filter, Status};
 pub use namespace::Namespace;
 pub use network::{
     CLIENT_IPV4, CLIENT_IPV6, EDGE_IPV4, EDGE_IPV6, Network, ORIGIN_IPV4, TLS_ORIGIN_IPV4, TLS_ORIGIN_IPV6,
 };
-pub use origin::{Echo, Nginx, RecordedRequest, hex};
+pub use openssl_authority::OpensslAuthority;
+pub use origin::{Echo, ListServer, Manner, Nginx, RecordedRequest, hex, replace};
 pub use pki::{Authority, ClientCertificate, Issued};
 pub use process::Process;
 pub use programs::find_nginx;
@@ -74,6 +76,18 @@ macro_rules! on_every_datapath {
                 $crate::lab::run($crate::lab::Datapath::Native, super::$test)
             })+
         }
+        mod socket {
+            $(#[test] fn $test() -> anyhow::Result<()> {
+                $crate::lab::run($crate::lab::Datapath::Socket, super::$test)
+            })+
+        }
+    };
+}
+
+/// Makes one `#[test]` of each function, without XDP: for what does not depend on how packets arrive.
+#[macro_export]
+macro_rules! in_socket_mode {
+    ($($test:ident),+ $(,)?) => {
         mod socket {
             $(#[test] fn $test() -> anyhow::Result<()> {
                 $crate::lab::run($crate::lab::Datapath::Socket, super::$test)

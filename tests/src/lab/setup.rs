@@ -14,7 +14,7 @@ use super::filter::{CommandOutcome, Filter, Privilege};
 use super::host::Aftermath;
 use super::network::{EDGE_IPV4, Network, ORIGIN_IPV4};
 use super::origin::{Echo, Nginx};
-use super::pki::{Authority, ClientCertificate};
+use super::pki::{self, Authority, ClientCertificate};
 use super::receiver::Receiver;
 use super::registry::{self, Resource};
 use super::{Upstream, programs};
@@ -249,6 +249,14 @@ impl Lab {
     /// If it cannot be made.
     pub fn certificate_signed_by(&self, client: &ClientCertificate, common_name: &str) -> Result<ClientCertificate> {
         Authority::usurper(&self.directory.0, client)?.client(common_name)
+    }
+
+    /// A new key, and a signing request for it. Returns the files of request and key.
+    ///
+    /// # Errors
+    /// If they cannot be made.
+    pub fn signing_request(&self, common_name: &str) -> Result<(PathBuf, PathBuf)> {
+        pki::signing_request(&self.directory.0, common_name)
     }
 
     /// Where this lab keeps its files.

@@ -5,14 +5,20 @@
 #![expect(clippy::indexing_slicing, reason = "a test that indexes past an end fails, as it should")]
 
 mod authorities;
+mod backup;
 mod command_line;
+mod crl;
 mod datapath;
 mod deployment;
+mod documents;
+mod durability;
 mod events;
 mod framing;
 mod lab;
 mod limits;
 mod lists;
+mod mistakes;
+mod operator;
 mod passthrough;
 mod passthrough_ends;
 mod passthrough_outlives;

@@ -83,7 +83,8 @@ impl World {
         let mut world = Self { kernel, receivers, network };
         let start = Instant::now();
         while !world.kernel.unreachable_origins().is_empty() {
-            assert!(start.elapsed() < PATIENCE, "{:?}", world.kernel.unreachable_origins());
+            let refused = world.kernel.refused_interfaces();
+            assert!(start.elapsed() < PATIENCE, "{:?}, {refused:?}", world.kernel.unreachable_origins());
             thread::sleep(Duration::from_millis(100));
             world.sweep(Duration::from_secs(3600));
         }

@@ -5,6 +5,7 @@
 
 mod apt;
 pub(crate) mod archive;
+pub(crate) mod clients;
 pub(crate) mod guests;
 pub(crate) mod host;
 pub(crate) mod lab;
@@ -36,6 +37,9 @@ pub(crate) fn run() -> Result<()> {
     }
     if let Err(error) = guests::ensure() {
         say(format_args!("virtual machines cannot run: {error:#}"));
+    }
+    if let Err(error) = clients::ensure() {
+        say(format_args!("the clients of the API cannot run: {error:#}"));
     }
     let problems = host::check();
     if problems.is_empty() {

@@ -1,5 +1,6 @@
 //! The API, as a program on the edge host uses it.
 
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
@@ -9,6 +10,30 @@ use super::super::config::control_socket;
 use super::super::namespace::Namespace;
 use super::super::programs;
 use super::Filter;
+
+/// The control socket of a filter, whether or not the filter is there.
+#[derive(Clone, Debug)]
+pub struct Api {
+    socket: PathBuf,
+}
+
+impl Api {
+    /// Calls the API with curl, and returns the `result` of the answer.
+    ///
+    /// # Errors
+    /// If the call is refused, or nobody answers; the text carries the answer.
+    pub fn call(&self, method: &str, path: &str, body: &Value) -> Result<Value> {
+        let mut curl = Command::new(programs::find("curl")?);
+        curl.args(["--silent", "--show-error", "--request", method, "--unix-socket"]).arg(&self.socket);
+        curl.args(["--header", "content-type: application/json", "--data", &body.to_string()]);
+        let printed = programs::run(curl.arg(format!("http://localhost{path}")))?;
+        let answer: Value = serde_json::from_str(&printed).with_context(|| format!("{method} {path}: {printed:?}"))?;
+        match answer.get("result") {
+            Some(result) if answer.get("success") == Some(&Value::Bool(true)) => Ok(result.clone()),
+            _ => bail!("{method} {path} was refused: {printed}"),
+        }
+    }
+}
 
 impl Filter {
     /// Makes an API token that may read.
@@ -30,20 +55,17 @@ impl Filter {
         programs::run(curl.arg("http://127.0.0.1:8080/metrics"))
     }
 
-    /// Calls the API over the control socket, with curl, and returns the `result` of the answer.
+    /// A way to its API that outlives it.
+    #[must_use]
+    pub fn api(&self) -> Api {
+        Api { socket: control_socket(&self.directory) }
+    }
+
+    /// Calls the API over the control socket: see [`Api::call`].
     ///
     /// # Errors
     /// If the call is refused; the text carries the answer.
     pub fn call(&self, method: &str, path: &str, body: &Value) -> Result<Value> {
-        let mut curl = Command::new(programs::find("curl")?);
-        curl.args(["--silent", "--show-error", "--request", method, "--unix-socket"])
-            .arg(control_socket(&self.directory));
-        curl.args(["--header", "content-type: application/json", "--data", &body.to_string()]);
-        let printed = programs::run(curl.arg(format!("http://localhost{path}")))?;
-        let answer: Value = serde_json::from_str(&printed).with_context(|| format!("{method} {path}: {printed:?}"))?;
-        match answer.get("result") {
-            Some(result) if answer.get("success") == Some(&Value::Bool(true)) => Ok(result.clone()),
-            _ => bail!("{method} {path} was refused: {printed}"),
-        }
+        self.api().call(method, path, body)
     }
 }

@@ -1,8 +1,9 @@
 //! The command line, as an operator uses it.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, bail};
@@ -91,7 +92,28 @@ impl Filter {
         }
     }
 
-    fn json(&self, arguments: &[&str]) -> Result<Value> {
+    /// Runs `mtls-filter` with `arguments` at a terminal where somebody types a line. Returns what the terminal shows.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn at_a_terminal(&self, arguments: &[&str], typed: &str) -> Result<String> {
+        let line: Vec<_> = arguments.iter().map(|argument| format!("'{argument}'")).collect();
+        let line = format!("'{}' {}", self.binary.display(), line.join(" "));
+        let mut script = command_line(&programs::find("script")?, &self.directory, &["--quiet", "--command", &line]);
+        let mut script = script.arg("/dev/null").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let mut keyboard = script.stdin.take().context("its input")?;
+        writeln!(keyboard, "{typed}")?;
+        // The terminal hangs up when its keyboard is gone: it stays until the end.
+        let shown = std::io::read_to_string(script.stdout.take().context("its output")?)?;
+        script.wait()?;
+        Ok(shown)
+    }
+
+    /// Runs `mtls-filter` with `arguments` and `--json`, and returns what it printed.
+    ///
+    /// # Errors
+    /// If it fails, or prints no JSON.
+    pub fn json(&self, arguments: &[&str]) -> Result<Value> {
         let text = self.command(&[arguments, &["--json"]].concat())?;
         serde_json::from_str(&text).with_context(|| format!("`mtls-filter {}` printed {text:?}", arguments.join(" ")))
     }
@@ -129,7 +151,7 @@ impl Filter {
     /// # Errors
     /// If the command fails.
     pub fn delete_rule(&self, rule: &str) -> Result<()> {
-        self.command(&["rule", "delete", rule]).map(drop)
+        self.command(&["rule", "delete", rule, "--yes"]).map(drop)
     }
 
     /// The expressions of all rules, in order.

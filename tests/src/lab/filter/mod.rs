@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
+pub use api::Api;
 pub use commands::{CertificateRow, CommandOutcome};
 pub use status::Status;
 
@@ -113,6 +114,14 @@ impl Filter {
     pub fn reconfigure(&self, change: impl FnOnce(&str) -> String) -> Result<()> {
         let text = fs::read_to_string(&self.config)?;
         Ok(fs::write(&self.config, change(&text))?)
+    }
+
+    /// Bytes of memory that it has.
+    ///
+    /// # Errors
+    /// If the system cannot say.
+    pub fn resident_bytes(&self) -> Result<u64> {
+        self.process.resident_bytes()
     }
 
     /// Whether it is running.

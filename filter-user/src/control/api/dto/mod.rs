@@ -1,5 +1,6 @@
 //! The forms in which the API takes and gives things. Wire types are not domain types: each is converted, and checked, at the border.
 
+mod crl;
 mod events;
 mod firewall;
 mod graphql;
@@ -12,6 +13,7 @@ mod v4;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+pub use crl::{Crl, CrlCheck, LoadedCrl, SetCrl, UploadedAuthority};
 pub use events::{Event, EventCertificate, EventsFile, EventsStatus};
 pub use firewall::{
     DeletedFilter, DeletedFirewallRule, Filter, FilterBody, FirewallAction, FirewallRule, FirewallRuleBody, OneOrMany,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{BlockResponse, ErrorInfo, EventsStatus, Position};
+use super::{BlockResponse, Crl, ErrorInfo, EventsStatus, Position};
 
 /// A zone.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -147,6 +147,9 @@ pub struct CreateMtlsRule {
     /// Whether revoked certificates are blocked too; true by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reject_revoked: Option<bool>,
+    /// Where it goes in the order of evaluation; last by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub position: Option<Position>,
 }
 
 /// What is left of something that was deleted.
@@ -348,8 +351,14 @@ pub struct Status {
     /// Hosts that are passed through unopened, and their origins.
     #[serde(default)]
     pub passed_through: super::PassedThrough,
-    /// Revoked certificates in the set.
+    /// Certificates that are revoked here.
     pub revoked: usize,
+    /// Certificates that CRLs of uploaded CAs revoke.
+    #[serde(default)]
+    pub listed: usize,
+    /// Those CRLs.
+    #[serde(default)]
+    pub crls: Vec<Crl>,
     /// The workers.
     pub workers: Vec<Worker>,
     /// Requests, and connections that ended before one, by reason; all workers together.

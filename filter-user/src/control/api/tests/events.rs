@@ -199,7 +199,7 @@ async fn a_follower_gets_what_he_asked_for_as_it_happens_and_goes_on_where_he_wa
     record(&api, [blocked("one"), logged("passed over"), blocked("two")]).await;
     let id = follower.next("id: ").await;
     let first = id.unwrap_or_default();
-    assert_eq!(follower.next("data: ").await.is_some(), true);
+    assert!(follower.next("data: ").await.is_some());
     assert_eq!(follower.ray().await, "two");
     let mut again = Follower::start(&api, &api.secret, "", &format!("last-event-id: {first}\r\n")).await;
     assert_eq!([again.ray().await, again.ray().await], ["passed over", "two"]);

@@ -14,6 +14,7 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use crate::config::{Admin, AdminTls, Config};
+use crate::control::crl::Crls;
 use crate::control::tokens::{self, Grant, Secret};
 use crate::control::{AdminServer, Author, Control, Current, Parts};
 use crate::datapath::Datapath;
@@ -42,6 +43,8 @@ pub(super) struct Api {
     /// Of a token that may do everything.
     pub(super) secret: String,
     pub(super) control: Arc<Control>,
+    /// Of the state, and for files of tests.
+    pub(super) directory: tempfile::TempDir,
     /// Where events come from, in place of workers.
     pub(super) recorder: Recorder,
     /// Where the workers listen.
@@ -121,12 +124,14 @@ impl Api {
             Worker::spawn(spawn).unwrap().0
         };
         let workers = listeners.into_iter().enumerate().map(worker).collect();
+        let directory = tempfile::tempdir().unwrap();
         let control = Control::new(Parts {
             origins: Origins::of(&config),
             config,
             access: AccessLog::off(),
             events,
             publisher: Publisher::new(workers, datapath),
+            crls: Crls::open(directory.path(), &state, revocations.clone()).unwrap(),
             revocations,
             store: Arc::new(store),
             master_key,
@@ -136,7 +141,7 @@ impl Api {
         let server = AdminServer::bind(&admin, std::path::Path::new("unused")).unwrap();
         let address = server.url().strip_prefix("http://").unwrap().parse().unwrap();
         tokio::spawn(server.serve(control.clone(), std::future::pending()));
-        Self { address, secret: secret.expose().to_owned(), control, recorder, edges, _drain: drain }
+        Self { address, secret: secret.expose().to_owned(), control, directory, recorder, edges, _drain: drain }
     }
 
     /// Where it listens.
@@ -187,6 +192,18 @@ impl Api {
 
     pub(super) async fn delete(&self, path: &str) -> Answer {
         self.call(Method::DELETE, path, Value::Null).await
+    }
+
+    /// A call with the token that may do everything, and a body of any type.
+    pub(super) async fn send_as_admin(&self, method: Method, path: &str, media_type: &str, body: Vec<u8>) -> Answer {
+        let bearer = format!("Bearer {}", self.secret);
+        self.send(method, path, &[("authorization", &bearer), ("content-type", media_type)], body).await
+    }
+
+    /// A call with the token that may do everything, and an `Accept` header.
+    pub(super) async fn get_accepting(&self, path: &str, accept: &str) -> Answer {
+        let bearer = format!("Bearer {}", self.secret);
+        self.send(Method::GET, path, &[("authorization", &bearer), ("accept", accept)], Vec::new()).await
     }
 
     /// A call with the token that may do everything; no body for null.

@@ -3,6 +3,7 @@
 mod access;
 mod bad_input;
 mod certificates;
+mod crls;
 mod deployment;
 mod events;
 mod firewall;
@@ -10,4 +11,5 @@ mod graphql;
 mod harness;
 mod lists;
 mod own;
+mod published_crl;
 mod rulesets;

@@ -30,6 +30,7 @@ pub(super) async fn create(
     if request.name.trim().is_empty() {
         return Err(ApiError::invalid("/name", "give the rule a name by which people know what it protects"));
     }
+    let position = rules::position(request.position.as_ref())?.unwrap_or(Position::Last);
     let intent = Intent { dry_run: dry_run.wanted()?, ..caller.intent("rule create") };
     let config = control.config.clone();
     let plan = move |state: &model::State| {
@@ -44,7 +45,7 @@ pub(super) async fn create(
         let hosts: Vec<&str> = hosts.iter().map(String::as_str).collect();
         let expression = filter_rules::mtls_rule_expression(&hosts, request.reject_revoked.unwrap_or(true));
         let rule = new_rule(request.name, expression, RuleAction::BLOCK, true);
-        Ok((vec![Change::AddRule { zone: id, rule: rule.clone(), position: Position::Last }], rule.id))
+        Ok((vec![Change::AddRule { zone: id, rule: rule.clone(), position }], rule.id))
     };
     let changed = control.change(intent, plan).await?;
     rules::written(&control, id, &changed)

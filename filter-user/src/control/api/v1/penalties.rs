@@ -3,12 +3,13 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 
 use super::super::answer::Answer;
 use super::super::caller::Caller;
 use super::super::dto::{Envelope, Penalty};
 use super::super::error::ApiError;
+use super::super::request::Named;
 use crate::control::{Control, ControlError};
 use crate::kernel::KernelError;
 use crate::model::Scope;
@@ -35,7 +36,7 @@ pub(super) async fn list(
 pub(super) async fn pardon(
     State(control): State<Arc<Control>>,
     caller: Caller,
-    Path(address): Path<String>,
+    Named(address): Named<String>,
 ) -> Result<Answer<Penalty>, ApiError> {
     caller.everywhere(Scope::Admin)?;
     let parsed: IpAddr =

@@ -140,7 +140,7 @@ pub(super) async fn check(
 }
 
 /// Where a rule is to go, if that was said.
-fn position(wanted: Option<&dto::Position>) -> Result<Option<Position>, ApiError> {
+pub(super) fn position(wanted: Option<&dto::Position>) -> Result<Option<Position>, ApiError> {
     wanted.map(|wanted| rule_body::position("/position", wanted)).transpose()
 }
 
