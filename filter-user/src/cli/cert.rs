@@ -1,17 +1,20 @@
 //! `mtls-filter cert`.
 
 use std::fs;
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, PKCS_ECDSA_P256_SHA256};
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 
 use super::client::Client;
 use super::{ZoneArgs, print};
 use crate::control::api::dto::{Authority, ClientCertificate, CreateCertificate, Reactivate, Snippet};
+use crate::pki::{Pkcs12Form, pkcs12};
 use crate::snippets::{SNIPPETS, file_stem};
 
 /// Client certificates.
@@ -44,9 +47,16 @@ pub(super) struct Create {
     /// Validity in days.
     #[arg(long, default_value_t = 365)]
     days: u32,
-    /// Writes `NAME.crt`, `NAME.key` and `ca.crt` to this directory, in place of printing them.
+    /// Writes `NAME.crt`, `NAME.der`, `NAME.key` and `ca.crt` to this directory, in place of printing them.
     #[arg(long, value_name = "DIRECTORY")]
     out: Option<PathBuf>,
+    /// Writes `NAME.p12` as well: certificate, key and CA in one file, as phones and browsers take them. Its password is the first line
+    /// of this file, or of standard input for `-`.
+    #[arg(long, value_name = "FILE", requires = "out", conflicts_with = "csr")]
+    p12_password: Option<PathBuf>,
+    /// Encrypts `NAME.p12` as devices before iOS 16, Android 12 and Windows 10 can read it; the password protects little then.
+    #[arg(long, requires = "p12_password")]
+    p12_legacy: bool,
 }
 
 #[derive(Debug, Args)]
@@ -134,6 +144,8 @@ impl One {
 
 impl Create {
     async fn execute(self) -> anyhow::Result<()> {
+        // Before anything is issued: what cannot be written down afterwards would be lost.
+        let password = self.p12_password.as_deref().map(read_password).transpose()?;
         let (client, zone) = self.zone.connect().await?;
         let (csr, key, name) = match (&self.csr, &self.common_name) {
             (Some(path), _) => {
@@ -143,44 +155,71 @@ impl Create {
             }
             (None, Some(name)) => {
                 let (key, csr) = key_and_request(name)?;
-                (csr, Some(key), file_stem(name))
+                (csr, Some((key, name.as_str())), file_stem(name))
             }
             (None, None) => bail!("say what the certificate is for: --common-name NAME or --csr FILE"),
         };
         let request = CreateCertificate { csr, validity_days: self.days };
         let path = format!("/client/v4/zones/{zone}/client_certificates");
         let certificate: ClientCertificate = client.post(&path, &request).await?;
+        let pem = key.as_ref().map(|(key, _)| key.serialize_pem());
         match &self.out {
             Some(directory) => {
                 let authority: Authority = client.get(&format!("/api/v1/zones/{zone}/ca")).await?;
+                let der =
+                    CertificateDer::from_pem_slice(certificate.certificate.as_bytes()).context("the certificate")?;
+                let issuer = CertificateDer::from_pem_slice(authority.certificate.as_bytes()).context("its CA")?;
                 fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;
-                write(&directory.join("ca.crt"), &authority.certificate, 0o644)?;
-                write(&directory.join(format!("{name}.crt")), &certificate.certificate, 0o644)?;
-                if let Some(key) = &key {
-                    write(&directory.join(format!("{name}.key")), key, 0o600)?;
+                // First of all what is nowhere else.
+                if let Some(pem) = &pem {
+                    write(&directory.join(format!("{name}.key")), pem.as_bytes(), 0o600)?;
+                }
+                write(&directory.join("ca.crt"), authority.certificate.as_bytes(), 0o644)?;
+                write(&directory.join(format!("{name}.crt")), certificate.certificate.as_bytes(), 0o644)?;
+                write(&directory.join(format!("{name}.der")), &der, 0o644)?;
+                if let (Some(password), Some((key, common_name))) = (&password, &key) {
+                    let form = if self.p12_legacy { Pkcs12Form::Legacy } else { Pkcs12Form::Modern };
+                    let key = PrivatePkcs8KeyDer::from(key.serialize_der());
+                    let file = pkcs12(common_name, &der, [issuer.as_ref()], &key, password, form)?;
+                    write(&directory.join(format!("{name}.p12")), &file, 0o600)?;
                 }
             }
             None if !self.zone.remote.json => {
-                print::text(format_args!("{}{}", certificate.certificate, key.as_deref().unwrap_or_default()))?;
+                print::text(format_args!("{}{}", certificate.certificate, pem.as_deref().unwrap_or_default()))?;
             }
             None => {}
         }
         if self.zone.remote.json {
-            return print::json(&Created { certificate: &certificate, private_key: key.as_deref() });
+            return print::json(&Created { certificate: &certificate, private_key: pem.as_deref() });
         }
         print::line(format_args!("{}", certificate.id))?;
         Ok(())
     }
 }
 
-/// A new P-256 key and a request that is signed with it, both PEM.
-fn key_and_request(common_name: &str) -> anyhow::Result<(String, String)> {
+/// The first line of a file that holds a password.
+fn read_password(path: &Path) -> anyhow::Result<String> {
+    let text = if path == Path::new("-") {
+        io::read_to_string(io::stdin()).context("cannot read the password from standard input")?
+    } else {
+        fs::read_to_string(path).with_context(|| format!("cannot read the password from {}", path.display()))?
+    };
+    let password = text.lines().next().unwrap_or_default();
+    if password.is_empty() {
+        bail!("the first line of {} is empty: a PKCS#12 file needs a password", path.display());
+    }
+    Ok(password.to_owned())
+}
+
+/// A new P-256 key, and a request (PEM) that is signed with it.
+fn key_and_request(common_name: &str) -> anyhow::Result<(KeyPair, String)> {
     let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).context("cannot make a private key")?;
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, common_name);
     let request = params.serialize_request(&key).context("cannot make a certificate signing request")?;
-    Ok((key.serialize_pem(), request.pem()?))
+    let pem = request.pem()?;
+    Ok((key, pem))
 }
 
 /// The JSON form of a certificate that was just made; the only time its key is seen.
@@ -193,7 +232,7 @@ struct Created<'a> {
 }
 
 /// Writes a new file; one that is there already may be the only copy of a key.
-fn write(path: &Path, content: &str, mode: u32) -> anyhow::Result<()> {
+fn write(path: &Path, content: &[u8], mode: u32) -> anyhow::Result<()> {
     let shared = mode & 0o044 != 0;
     let mut options = fs::OpenOptions::new();
     options.write(true).mode(mode);
@@ -203,7 +242,7 @@ fn write(path: &Path, content: &str, mode: u32) -> anyhow::Result<()> {
         options.create_new(true)
     };
     let mut file = options.open(path).with_context(|| format!("cannot write {}", path.display()))?;
-    file.write_all(content.as_bytes()).with_context(|| format!("cannot write {}", path.display()))
+    file.write_all(content).with_context(|| format!("cannot write {}", path.display()))
 }
 
 async fn list(args: &ZoneArgs) -> anyhow::Result<()> {

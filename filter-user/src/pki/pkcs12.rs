@@ -4,9 +4,8 @@ use p12_keystore::error::Error as Pkcs12Error;
 use p12_keystore::{
     Certificate, EncryptionAlgorithm, KeyStore, KeyStoreEntry, LocalKeyId, MacAlgorithm, PrivateKey, PrivateKeyChain,
 };
+use rustls_pki_types::PrivatePkcs8KeyDer;
 use thiserror::Error;
-
-use super::request::NewKey;
 
 /// Rounds of the password's derivation.
 const ITERATIONS: u32 = 100_000;
@@ -46,7 +45,7 @@ pub fn pkcs12<'a>(
     name: &str,
     certificate: &'a [u8],
     issuers: impl IntoIterator<Item = &'a [u8]>,
-    key: &NewKey,
+    key: &PrivatePkcs8KeyDer<'_>,
     password: &str,
     form: Pkcs12Form,
 ) -> Result<Vec<u8>, Pkcs12FileError> {
@@ -54,7 +53,7 @@ pub fn pkcs12<'a>(
         return Err(Pkcs12FileError::NoPassword);
     }
     let chain: Result<Vec<_>, _> = std::iter::once(certificate).chain(issuers).map(Certificate::from_der).collect();
-    let key = PrivateKey::from_der(key.der().secret_pkcs8_der())?;
+    let key = PrivateKey::from_der(key.secret_pkcs8_der())?;
     let mut store = KeyStore::new();
     // Any identifier ties key and certificate together; 1 is what other tools write.
     store.add_entry(name, KeyStoreEntry::PrivateKeyChain(PrivateKeyChain::new(LocalKeyId(vec![1]), key, chain?)));
@@ -91,7 +90,7 @@ mod tests {
         let certificate = der(&managed.issue(&request, Validity::days(1).unwrap(), now()).unwrap().certificate);
         let issuer = managed.authority().certificate();
         for form in [Pkcs12Form::Modern, Pkcs12Form::Legacy] {
-            let file = pkcs12("device", &certificate, [issuer.as_ref()], &key, "secret", form).unwrap();
+            let file = pkcs12("device", &certificate, [issuer.as_ref()], &key.der(), "secret", form).unwrap();
             assert!(KeyStore::from_pkcs12(&file, "wrong", Pkcs12ImportPolicy::Strict).is_err());
             let store = KeyStore::from_pkcs12(&file, "secret", Pkcs12ImportPolicy::Strict).unwrap();
             let (name, chain) = store.private_key_chain().unwrap();
@@ -99,7 +98,7 @@ mod tests {
             let certificates: Vec<_> = chain.certs().iter().map(Certificate::as_der).collect();
             assert_eq!(certificates, [certificate.as_ref(), issuer.as_ref()]);
         }
-        let empty = pkcs12("device", &certificate, [], &key, "", Pkcs12Form::Modern);
+        let empty = pkcs12("device", &certificate, [], &key.der(), "", Pkcs12Form::Modern);
         assert_eq!(empty, Err(Pkcs12FileError::NoPassword));
     }
 }

@@ -83,6 +83,19 @@ async fn it_closes_idle_and_streaming_connections_of_the_certificate_and_no_othe
 }
 
 #[tokio::test]
+async fn a_revocation_that_nobody_waits_for_closes_them_as_well() {
+    let fixture = fixture(OnRevoke::Close).await;
+    let (alice, bob) = (fixture.identity(), fixture.identity());
+    let download = Download::start(&fixture, &alice).await;
+    let mut others = fixture.connect(HOST, Some(&bob)).await.unwrap();
+    // As a CRL does it.
+    fixture.revocations.insert(alice.record.revocation_key);
+    assert!(download.end().await.is_some());
+    assert_eq!(fixture.counted(Reason::CertificateRevoked).await, 1);
+    assert_eq!(others.get(HOST).await.0, StatusCode::OK);
+}
+
+#[tokio::test]
 async fn a_certificate_that_is_good_again_keeps_its_connections() {
     let fixture = fixture(OnRevoke::Close).await;
     let (alice, bob) = (fixture.identity(), fixture.identity());

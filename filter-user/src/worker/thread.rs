@@ -110,7 +110,7 @@ impl WorkerThread {
 /// How long a worker may take to acknowledge: it answers between two polls, which take microseconds.
 const ACKNOWLEDGE: Duration = Duration::from_secs(5);
 
-/// How often an idle worker lets go of an outdated version of the revocation set.
+/// How often an idle worker lets go of an outdated version of the revocation set, and closes connections that nobody told it to close.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
 
 impl Worker {
@@ -236,7 +236,11 @@ async fn run(spawn: Spawn, counters: Arc<Counters>, mut commands: mpsc::Unbounde
                 Some(command) => obey(&context, command),
                 None => break,
             },
-            _ = housekeeping.tick() => context.revocations.refresh(),
+            _ = housekeeping.tick() => {
+                context.revocations.refresh();
+                // Those that a CRL has revoked, or that were in their handshake when the others were closed. Nobody waits for them.
+                drop(context.sessions.close_revoked(&context));
+            }
             _ = draining.wait_for(|draining| *draining) => break,
         }
     }

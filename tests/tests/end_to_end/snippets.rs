@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use filter_tests::lab::{API, EDGE_IPV4, Setup};
 use filter_tests::on_every_datapath;
 
-on_every_datapath!(the_snippets_for_curl_and_python_work_as_they_are);
+on_every_datapath!(the_snippets_for_curl_and_python_work_as_they_are, a_pkcs12_file_holds_what_a_device_needs);
 
 fn the_snippets_for_curl_and_python_work_as_they_are(setup: Setup) -> Result<()> {
     let lab = setup.start()?;
@@ -44,5 +44,43 @@ fn the_snippets_for_curl_and_python_work_as_they_are(setup: Setup) -> Result<()>
     for heading in ["# curl (curl)", "# Python (python)", "# Android (android)", "# iOS (ios)", "# IoT device"] {
         assert!(all.contains(heading), "{heading}: {all}");
     }
+    Ok(())
+}
+
+fn a_pkcs12_file_holds_what_a_device_needs(setup: Setup) -> Result<()> {
+    let lab = setup.start()?;
+    lab.filter.protect(API)?;
+    let directory = lab.directory().join("devices");
+    let password = lab.directory().join("password");
+    fs::write(&password, "correct horse\nnot this\n")?;
+    let (out, password_file) = (directory.to_string_lossy(), password.to_string_lossy());
+    for (name, more) in [("new", &[][..]), ("old", &["--p12-legacy"])] {
+        let create = ["cert", "create", "--common-name", name, "--out", &out, "--p12-password", &password_file];
+        lab.filter.command(&[&create, more].concat())?;
+        let file = format!("{name}.p12");
+        let wrong = ["pkcs12", "-in", &file, "-noout", "-passin", "pass:wrong"];
+        assert_ne!(lab.run_client("openssl", &wrong, &directory, &[])?.code, Some(0));
+        let open = ["pkcs12", "-in", &file, "-nodes", "-passin", "pass:correct horse"];
+        let opened = lab.run_client("openssl", &open, &directory, &[])?;
+        assert_eq!(opened.output.matches("BEGIN CERTIFICATE").count(), 2, "itself and its CA: {opened:?}");
+        assert_eq!(opened.output.matches("BEGIN PRIVATE KEY").count(), 1, "{opened:?}");
+        let curl = ["--cert-type", "P12", "--cert", &format!("{file}:correct horse"), &format!("https://{API}/")];
+        if name == "new" {
+            let answered = lab.run_client("curl", &curl, &directory, &[API])?;
+            assert_eq!((answered.code, lab.echo.requests().len()), (Some(0), 1), "{answered:?}");
+        }
+        let der = fs::read(directory.join(format!("{name}.der")))?;
+        let pem = fs::read_to_string(directory.join(format!("{name}.crt")))?;
+        let body: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
+        let as_pem =
+            lab.run_client("openssl", &["x509", "-inform", "DER", "-in", &format!("{name}.der")], &directory, &[])?;
+        let again: String = as_pem.output.lines().filter(|line| !line.starts_with('-')).collect();
+        assert_eq!(again, body, "{} bytes of DER", der.len());
+    }
+    fs::write(&password, "\n")?;
+    let create = ["cert", "create", "--common-name", "none", "--out", &out, "--p12-password", &password_file];
+    let refused = lab.filter.attempt(&create)?;
+    assert_eq!((refused.code, refused.errors.lines().count()), (Some(1), 1), "{refused:?}");
+    assert_eq!(lab.filter.certificates()?.len(), 2, "and nothing is issued");
     Ok(())
 }
