@@ -9,3 +9,4 @@ mod harness;
 mod lists;
 mod own;
 mod rulesets;
+mod writes;
