@@ -4,6 +4,7 @@
 //! * [`splice`]: those of spliced connections;
 //! * [`maps`]: names and sizes of the maps, names of the programs;
 //! * [`Reason`]: why a packet was passed, dropped or answered; one per packet, shared by counters, metrics and logs;
+//! * `batch` (feature `user`): reading a whole map;
 //! * [`bench`]: what only the bench of the packet plane needs;
 //! * [`hello`]: the ClientHello parser, the same code in the kernel and in userspace.
 //!
@@ -15,6 +16,8 @@
 #[cfg(any(test, feature = "user"))]
 extern crate std;
 
+#[cfg(feature = "user")]
+pub mod batch;
 pub mod bench;
 #[cfg(test)]
 mod golden;

@@ -26,6 +26,10 @@
 #![no_main]
 #![feature(asm_experimental_arch)]
 #![expect(
+    clippy::needless_borrows_for_generic_args,
+    reason = "keys and values that are moved go by way of the stack, which is small"
+)]
+#![expect(
     missing_docs,
     unreachable_pub,
     reason = "aya's program macros make a public function of each program, without its documentation"

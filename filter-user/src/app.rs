@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
 use crate::config::{self, Config, Penalty};
+use crate::control::crl::Crls;
 use crate::control::tokens;
 use crate::control::{AdminServer, Control, Current, Parts, Server, authorities};
 use crate::datapath::{Datapath, WorkerListeners};
@@ -61,6 +62,8 @@ impl App {
         let store: Arc<dyn Store> = Arc::new(store);
         let revocations = RevocationSet::new();
         revocations.load(state.revocation_keys());
+        let crls = Crls::open(&config.store.directory, &state, revocations.clone())
+            .with_context(|| format!("cannot keep CRLs in {}", config.store.directory.display()))?;
         let snapshot = Arc::new(compile(&config, &state, revision.number(), None)?);
 
         warn_of_shared_origins(&config);
@@ -95,8 +98,18 @@ impl App {
         })?;
         let publisher = Publisher::new(workers, datapath);
         let current = Current { revision, state, snapshot };
-        let control =
-            Control::new(Parts { config, origins, access, events, publisher, revocations, store, master_key, current });
+        let control = Control::new(Parts {
+            config,
+            origins,
+            access,
+            events,
+            publisher,
+            revocations,
+            crls,
+            store,
+            master_key,
+            current,
+        });
         Ok(Self { control, server, admin, threads, draining, writers, offences: reported })
     }
 
@@ -108,6 +121,7 @@ impl App {
         let Self { control, server, admin, threads, draining, writers, offences } = self;
         let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
         let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
+        control.crls().start();
         let mut background = JoinSet::new();
         background.spawn(housekeeping(control.clone()));
         background.spawn(sweep(control.clone()));
@@ -171,12 +185,13 @@ fn announce(control: &Control, admin: Option<&AdminServer>) {
     println!("ready: {mode} datapath, {workers} workers, on {}", listen.join(", "));
 }
 
-/// Frees what the revocation set no longer needs.
+/// Frees what the revocation set no longer needs, and says which CRLs are not current.
 async fn housekeeping(control: Arc<Control>) {
     let mut tick = tokio::time::interval(std::time::Duration::from_secs(2));
     loop {
         tick.tick().await;
         control.revocations.reclaim();
+        control.crls().announce();
     }
 }
 

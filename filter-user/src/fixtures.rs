@@ -7,8 +7,8 @@ use rustls::crypto::aws_lc_rs;
 use rustls::sign::CertifiedKey;
 
 use crate::config::{
-    AccessLog, Config, Control, Datapath, Edge, Events, Host, HostName, Log, Passthrough, PassthroughSettings, Store,
-    Termination, Upstream, Zone,
+    AccessLog, Config, Control, Datapath, Edge, Events, Host, HostName, Log, OnRevoke, Passthrough,
+    PassthroughSettings, Store, Termination, Upstream, Zone,
 };
 use crate::model::{Change, Position, RuleAction, RuleId, RuleRecord, State, Timestamp, ZoneId};
 use crate::pki::ManagedAuthority;
@@ -29,6 +29,7 @@ pub(crate) fn host(name: &str, mtls: bool) -> Host {
             certificate: Arc::new(certificate.unwrap()),
             upstream: Upstream { address: SocketAddr::from(([127, 0, 0, 1], 8080)) },
             forward_client_cert: false,
+            on_revoke: OnRevoke::Block,
         }),
         passthrough: None,
     }

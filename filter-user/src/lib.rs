@@ -17,6 +17,7 @@ pub mod penalty;
 pub mod pki;
 pub mod revocation;
 pub mod snapshot;
+pub mod snippets;
 pub mod store;
 pub mod telemetry;
 pub mod worker;

@@ -11,8 +11,8 @@ use crate::lint;
 use crate::run::{loudly, names_of_sources, say, workspace_root};
 use crate::setup;
 
-/// Suites whose names begin with this run the real daemon, and its peers, in a lab.
-const LAB: &str = "xdp";
+/// Other suites whose names begin with one of these run the real daemon, and its peers, in a lab.
+const LAB: [&str; 2] = ["crl", "xdp"];
 
 /// What packets cost in the kernel; how the program that asks it was compiled does not matter.
 const PACKETS: &str = "xdp_packets";
@@ -37,12 +37,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     for suite in chosen {
         say(format_args!("bench {suite}"));
-        let mut cargo = if suite == PACKETS {
-            of_packets()?
-        } else {
-            let mut cargo = if suite.starts_with(LAB) { in_lab()? } else { lint::cargo("bench") };
-            cargo.args(["--package", "filter-bench"]);
-            cargo
+        let mut cargo = match suite.as_str() {
+            PACKETS => of_packets()?,
+            suite if LAB.iter().any(|prefix| suite.starts_with(prefix)) => in_lab()?,
+            _ => of_package(lint::cargo("bench")),
         };
         cargo.args(["--bench", suite]);
         if !args.arguments.is_empty() {
@@ -65,13 +63,18 @@ fn of_packets() -> Result<Command> {
 fn in_lab() -> Result<Command> {
     let artifacts = build::build(Profile::Release)?;
     let peers = setup::peers::ensure()?;
-    let mut cargo = artifacts.cargo("bench");
+    let mut cargo = of_package(artifacts.cargo("bench"));
     cargo.envs(lab::environment(&artifacts)?);
     cargo.env("MTLS_FILTER_BENCH_STREAM_MODULE", peers.stream_module).env("MTLS_FILTER_BENCH_HAPROXY", peers.haproxy);
     if let Some(libraries) = peers.libraries {
         cargo.env("MTLS_FILTER_BENCH_HAPROXY_LIBRARIES", libraries);
     }
     as_root(cargo)
+}
+
+fn of_package(mut cargo: Command) -> Command {
+    cargo.args(["--package", "filter-bench"]);
+    cargo
 }
 
 fn as_root(mut cargo: Command) -> Result<Command> {

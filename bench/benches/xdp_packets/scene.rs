@@ -125,14 +125,14 @@ impl Scene {
         case("hello for an unknown host", segment(ACK | PSH, &client_hello(UNKNOWN, 2)), TRANSMIT, 300);
         case("the same, the name the 61st extension", segment(ACK | PSH, &client_hello(UNKNOWN, 60)), TRANSMIT, 0);
         case("end of a connection before its hello", segment(ACK | FIN, &[]), TRANSMIT, 0);
-        let data = |options: &[u8], payload: &[u8]| spliced.from_client(ends, options, payload);
+        let data = |options: &[u8], payload: &[u8]| spliced.client_sends(ends, options, payload);
         case("spliced: data from the client", data(&timestamps(11, echo), &[7; 1400]), REDIRECT, 45);
         case("spliced: ACK from the client", data(&timestamps(11, echo), &[]), REDIRECT, 45);
         case("the same with a selective block", data(&with_blocks(&timestamps(11, echo), 1), &[]), REDIRECT, 0);
         case("the same with three", data(&with_blocks(&timestamps(11, echo), 3), &[]), REDIRECT, 0);
         case(
             "spliced: data from the origin",
-            spliced.from_origin(ends, ACK, &timestamps(12, 0), &[7; 1400]),
+            spliced.origin_sends(ends, ACK, &timestamps(12, 0), &[7; 1400]),
             REDIRECT,
             45,
         );
@@ -146,7 +146,7 @@ fn splice(program: &mut Program, ends: &Ends) -> Result<Spliced> {
     let (cookie, echo) = (word(&answer, tcp_at(&answer) + 4), word(&answer, tcp_at(&answer) + 28));
     let mut spliced = Spliced { cookie, port: 0, sequence: 0, timestamp: 0 };
     let hello = client_hello(SPLICED, 2);
-    let opened = program.run(&spliced.from_client(ends, &timestamps(10, echo), &hello), 1)?;
+    let opened = program.run(&spliced.client_sends(ends, &timestamps(10, echo), &hello), 1)?;
     ensure!(opened.action == REDIRECT, "no SYN to the origin: {opened:?}");
     let at = tcp_at(&opened.packet);
     spliced.port = (word(&opened.packet, at) >> 16) as u16;
@@ -154,7 +154,7 @@ fn splice(program: &mut Program, ends: &Ends) -> Result<Spliced> {
     spliced.timestamp = word(&opened.packet, at + 28);
     let mut options = SYN_OPTIONS;
     options[12..16].copy_from_slice(&spliced.timestamp.to_be_bytes());
-    let answer = program.run(&spliced.from_origin(ends, SYN | ACK, &options, &[]), 1)?;
+    let answer = program.run(&spliced.origin_sends(ends, SYN | ACK, &options, &[]), 1)?;
     program.run_replay(&answer.packet, 1)?;
     let open = program.flows()?.iter().filter(|flow| flow.origin == ends.origin && !flow.opening).count();
     ensure!(open == 1, "no spliced connection to {}", ends.origin);
@@ -170,13 +170,13 @@ struct Spliced {
 }
 
 impl Spliced {
-    fn from_client(&self, ends: &Ends, options: &[u8], payload: &[u8]) -> Vec<u8> {
+    fn client_sends(&self, ends: &Ends, options: &[u8], payload: &[u8]) -> Vec<u8> {
         let (sequence, acknowledgement) = (SEQUENCE + 1, self.cookie.wrapping_add(1));
         let (from, to) = (ends.client, ends.edge);
         Segment { from, to, flags: ACK | PSH, sequence, acknowledgement, options, payload }.frame()
     }
 
-    fn from_origin(&self, ends: &Ends, flags: u8, options: &[u8], payload: &[u8]) -> Vec<u8> {
+    fn origin_sends(&self, ends: &Ends, flags: u8, options: &[u8], payload: &[u8]) -> Vec<u8> {
         let (sequence, acknowledgement) = (ORIGIN_SEQUENCE, self.sequence.wrapping_add(1));
         let (from, to) = (ends.origin, SocketAddr::new(ends.source, self.port));
         Segment { from, to, flags, sequence, acknowledgement, options, payload }.frame()

@@ -34,7 +34,7 @@ static MEASURED: ProgramArray = ProgramArray::with_max_entries(1, 0);
 pub fn again(ctx: XdpContext) -> u32 {
     if restore(&ctx).is_some() {
         // SAFETY: both are programs of XDP, and the context is this one's own.
-        let _ = unsafe { MEASURED.tail_call(&ctx, 0) };
+        unsafe { MEASURED.tail_call(&ctx, 0) };
     }
     xdp_action::XDP_ABORTED
 }

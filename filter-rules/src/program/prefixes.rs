@@ -3,8 +3,8 @@
 /// Prefixes, of which none begins with another one: whatever begins with the longer one begins with the shorter, too.
 ///
 /// Of such a set at most one is a prefix of a given text, and it is the last one that is not behind the text in the order:
-/// what is between a prefix of the text and the text begins with that prefix as well. So a binary search finds it. Measured: 64
-/// prefixes take 24 ns, where each comparison by itself takes 6.
+/// what is between a prefix of the text and the text begins with that prefix as well. So a binary search finds it. Measured: 8
+/// prefixes take 27 ns and 64 take 54, where a comparison by itself takes 6.
 #[derive(Clone, Debug)]
 pub(super) struct PrefixSet(Box<[Box<[u8]>]>);
 

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Context, anyhow};
 use clap::{Args, Subcommand};
 
+use super::ca_crl::CrlCommand;
 use super::client::{Client, segment};
 use super::confirm::Confirmation;
 use super::{RemoteArgs, ZoneArgs, print};
@@ -28,6 +29,9 @@ pub(super) enum CaCommand {
     Delete(Delete),
     /// Says on which hosts of the zone the certificates of an uploaded CA count, in place of those before.
     Associate(Associate),
+    /// Revocation lists: those of uploaded authorities, and the one that the zone's own publishes.
+    #[command(subcommand)]
+    Crl(CrlCommand),
 }
 
 #[derive(Debug, Args)]
@@ -88,6 +92,7 @@ impl CaCommand {
             Self::Rotate(args) => rotate(&args).await,
             Self::Delete(args) => args.execute().await,
             Self::Associate(args) => args.execute().await,
+            Self::Crl(command) => command.execute().await,
         }
     }
 }

@@ -11,7 +11,8 @@ use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, PKCS_ECDSA_P2
 
 use super::client::Client;
 use super::{ZoneArgs, print};
-use crate::control::api::dto::{Authority, ClientCertificate, CreateCertificate, Reactivate};
+use crate::control::api::dto::{Authority, ClientCertificate, CreateCertificate, Reactivate, Snippet};
+use crate::snippets::{SNIPPETS, file_stem};
 
 /// Client certificates.
 #[derive(Debug, Subcommand)]
@@ -22,6 +23,8 @@ pub(super) enum CertCommand {
     List(ZoneArgs),
     /// Shows one certificate.
     Show(One),
+    /// Shows how curl, Python, Android, iOS or an IoT device uses a certificate: texts to copy.
+    Snippets(Snippets),
     /// Revokes a certificate: from now on `cf.tls_client_auth.cert_revoked` is true for it, on open connections too.
     Revoke(One),
     /// Takes a revocation back.
@@ -54,6 +57,44 @@ pub(super) struct One {
     zone: ZoneArgs,
 }
 
+#[derive(Debug, Args)]
+pub(super) struct Snippets {
+    #[command(flatten)]
+    one: One,
+    /// Only for this: curl, python, android, ios or iot; prints nothing but the text.
+    #[arg(long = "for", value_name = "TARGET", value_parser = SNIPPETS.map(|snippet| snippet.target))]
+    target: Option<String>,
+    /// The host that is asked; the first of the zone that has mTLS enabled, if left out.
+    #[arg(long)]
+    host: Option<String>,
+}
+
+impl Snippets {
+    async fn execute(self) -> anyhow::Result<()> {
+        self.one.check()?;
+        let (client, zone) = self.one.zone.connect().await?;
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.extend_pairs(self.host.iter().map(|host| ("host", host)));
+        let id = &self.one.id;
+        let path = format!("/api/v1/zones/{zone}/client_certificates/{id}/snippets?{}", query.finish());
+        let mut snippets: Vec<Snippet> = client.get(&path).await?;
+        snippets.retain(|snippet| self.target.as_ref().is_none_or(|target| snippet.target == *target));
+        if self.one.zone.remote.json {
+            return print::json(&snippets);
+        }
+        for snippet in snippets {
+            if self.target.is_none() {
+                print::line(format_args!("# {} ({})\n", snippet.title, snippet.target))?;
+            }
+            print::text(format_args!("{}", snippet.text))?;
+            if self.target.is_none() {
+                print::line(format_args!(""))?;
+            }
+        }
+        Ok(())
+    }
+}
+
 impl CertCommand {
     pub(super) async fn execute(self) -> anyhow::Result<()> {
         match self {
@@ -63,6 +104,7 @@ impl CertCommand {
                 let (client, path) = one.connect().await?;
                 show(&one, &client.get(&path).await?)
             }
+            Self::Snippets(args) => args.execute().await,
             Self::Revoke(one) => {
                 let (client, path) = one.connect().await?;
                 show(&one, &client.delete(&path).await?)
@@ -76,10 +118,15 @@ impl CertCommand {
 }
 
 impl One {
-    async fn connect(&self) -> anyhow::Result<(Client, String)> {
+    fn check(&self) -> anyhow::Result<()> {
         if self.id.is_empty() || !self.id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
             bail!("`{}` is no certificate id: `cert list` shows them", self.id);
         }
+        Ok(())
+    }
+
+    async fn connect(&self) -> anyhow::Result<(Client, String)> {
+        self.check()?;
         let (client, zone) = self.zone.connect().await?;
         Ok((client, format!("/client/v4/zones/{zone}/client_certificates/{}", self.id)))
     }
@@ -143,13 +190,6 @@ struct Created<'a> {
     certificate: &'a ClientCertificate,
     #[serde(skip_serializing_if = "Option::is_none")]
     private_key: Option<&'a str>,
-}
-
-/// A name without what a file name cannot or should not have.
-fn file_stem(name: &str) -> String {
-    let safe = |c: char| if c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '@') { c } else { '_' };
-    let stem: String = name.chars().map(safe).collect();
-    if stem.starts_with('.') { format!("_{stem}") } else { stem }
 }
 
 /// Writes a new file; one that is there already may be the only copy of a key.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{SendRequest, handshake};
@@ -139,6 +139,15 @@ impl Client {
         body: &impl Serialize,
     ) -> anyhow::Result<T> {
         self.request(Method::DELETE, path, Some(body)).await
+    }
+
+    /// Sends something that is not JSON.
+    pub(super) async fn upload<T: DeserializeOwned>(&self, path: &str, bytes: Vec<u8>) -> anyhow::Result<T> {
+        let mut request = self.request_of(Method::POST, path, bytes)?;
+        let any = HeaderValue::from_static("application/octet-stream");
+        request.headers_mut().insert(header::CONTENT_TYPE, any);
+        let (_, answer) = self.send(request).await?;
+        result(self.parsed(&answer)?.result)
     }
 
     /// What is no JSON, as it is.

@@ -3,6 +3,7 @@
 
 mod audit;
 mod ca;
+mod ca_crl;
 mod cert;
 mod check;
 mod client;

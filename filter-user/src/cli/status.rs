@@ -50,6 +50,11 @@ pub(super) async fn status(args: &RemoteArgs) -> anyhow::Result<()> {
     }
     print::line(format_args!("listening on {}", status.listen.join(", ")))?;
     print::line(format_args!("revoked certificates: {}", status.revoked))?;
+    if !status.crls.is_empty() {
+        print::line(format_args!("revoked by CRLs of uploaded authorities: {}", status.listed))?;
+        print::line(format_args!(""))?;
+        super::ca_crl::table(&status.crls)?;
+    }
     losses(&status)?;
     print::line(format_args!(""))?;
     let hosts: Vec<_> = status

@@ -239,6 +239,30 @@ pub struct Termination {
     pub upstream: Upstream,
     /// Whether permitted requests carry the client's certificate to the upstream in the `Client-Cert` header (RFC 9440).
     pub forward_client_cert: bool,
+    /// What a revocation does to open connections.
+    pub on_revoke: OnRevoke,
+}
+
+/// What a revocation does to the open connections of the certificate. Their next request is judged by the rules in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnRevoke {
+    /// Nothing: a response that is on its way is finished.
+    #[default]
+    Block,
+    /// It closes them.
+    Close,
+}
+
+impl std::str::FromStr for OnRevoke {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "block" => Ok(Self::Block),
+            "close" => Ok(Self::Close),
+            _ => Err(format!("`{text}` is nothing that a revocation does: it is \"block\" or \"close\"")),
+        }
+    }
 }
 
 /// An HTTP server that requests are proxied to.

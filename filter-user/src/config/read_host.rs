@@ -3,19 +3,26 @@
 use super::passthrough;
 use super::read::Reader;
 use super::table::{Located, Table};
-use super::{Host, HostName, MAX_HOSTS, Termination, Upstream, Zone, server_identity};
+use super::{Host, HostName, MAX_HOSTS, OnRevoke, Termination, Upstream, Zone, server_identity};
 
 impl Reader<'_> {
     pub(super) fn zone(&mut self, mut table: Table<'_>) -> Option<Zone> {
         let name = self.host_name(&mut table, "it names the domain, like \"example.com\"");
         table.require(&mut self.problems, "host", "write at least one [[zone.host]]");
+        let on_revoke = self.on_revoke(&mut table).unwrap_or_default();
         let hosts = table.tables(&mut self.problems, "host", "[[zone.host]]");
-        let hosts = hosts.into_iter().filter_map(|host| self.host(host, name.as_ref())).collect();
-        table.finish(&mut self.problems, &["name", "host"]);
+        let hosts = hosts.into_iter().filter_map(|host| self.host(host, name.as_ref(), on_revoke)).collect();
+        table.finish(&mut self.problems, &["name", "on_revoke", "host"]);
         Some(Zone { name: name?.value, hosts })
     }
 
-    fn host(&mut self, mut table: Table<'_>, zone: Option<&Located<HostName>>) -> Option<Host> {
+    fn on_revoke(&mut self, table: &mut Table<'_>) -> Option<OnRevoke> {
+        let text = table.string(&mut self.problems, "on_revoke")?;
+        text.parse_with(&mut self.problems, |text| text.parse())
+    }
+
+    /// `on_revoke` is what the zone says.
+    fn host(&mut self, mut table: Table<'_>, zone: Option<&Located<HostName>>, on_revoke: OnRevoke) -> Option<Host> {
         let name = self.host_name(&mut table, "it is what clients send in SNI and Host");
         if let (Some(name), Some(zone)) = (&name, zone) {
             self.place(name, &zone.value);
@@ -27,17 +34,20 @@ impl Reader<'_> {
                 "mtls",
                 "workers that ask for certificates need a `certificate` themselves",
             );
+            let why = "nobody but workers asks for certificates, and they need a `certificate` themselves";
+            table.refuse(&mut self.problems, "on_revoke", why);
         }
         if passed {
             let why = "with `passthrough`, workers do not see every request, and the others would lack the header";
             table.refuse(&mut self.problems, "forward_client_cert", why);
         }
         let mtls = table.boolean(&mut self.problems, "mtls").unwrap_or(false);
-        let termination = terminated.then(|| self.termination(&mut table, name.as_ref()));
+        let termination = terminated.then(|| self.termination(&mut table, name.as_ref(), on_revoke));
         let passthrough = passthrough::host(&mut table, &mut self.problems);
         let known = [
             "name",
             "mtls",
+            "on_revoke",
             "forward_client_cert",
             "upstream",
             "certificate",
@@ -58,7 +68,13 @@ impl Reader<'_> {
     }
 
     /// What workers need of a host whose TLS they can terminate.
-    fn termination(&mut self, table: &mut Table<'_>, name: Option<&Located<HostName>>) -> Option<Termination> {
+    fn termination(
+        &mut self,
+        table: &mut Table<'_>,
+        name: Option<&Located<HostName>>,
+        on_revoke: OnRevoke,
+    ) -> Option<Termination> {
+        let on_revoke = self.on_revoke(table).unwrap_or(on_revoke);
         let forward_client_cert = table.boolean(&mut self.problems, "forward_client_cert").unwrap_or(false);
         table.require(&mut self.problems, "upstream", "write where requests go, like \"http://10.0.0.2:8080\"");
         let upstream = table.string(&mut self.problems, "upstream");
@@ -69,7 +85,7 @@ impl Reader<'_> {
         let certificate = server_identity::certified_key(&name.value, chain.value, key)
             .map_err(|message| self.problems.push(chain.span, message))
             .ok()?;
-        Some(Termination { certificate, upstream: upstream?, forward_client_cert })
+        Some(Termination { certificate, upstream: upstream?, forward_client_cert, on_revoke })
     }
 
     /// Notes a host that stands outside its zone or twice.

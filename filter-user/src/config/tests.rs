@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{
     AccessLog, Admin, AdminTls, Check, Config, Datapath, Events, MAX_ADMIN_NAMES, MAX_ALL_ORIGINS, MAX_ORIGINS,
-    PassthroughSettings,
+    OnRevoke, PassthroughSettings,
 };
 use crate::telemetry::Rotation;
 
@@ -123,6 +123,27 @@ fn what_must_be_there_is_asked_for() {
             assert!(problems.iter().any(|problem| problem.starts_with(expected)), "{expected} in {problems:#?}");
         }
     }
+}
+
+#[test]
+fn a_host_does_on_a_revocation_what_it_says_or_what_its_zone_says() {
+    let on_revoke = |zone: &str, host: &str| {
+        let zone_and_host = API.replacen("name = \"example.com\"", &format!("name = \"example.com\"{zone}"), 1);
+        let config =
+            load(&format!("[edge]\nlisten = [\"127.0.0.1:443\"]\ndatapath = \"socket\"\n{zone_and_host}{host}\n"));
+        config.map(|config| config.hosts().next().unwrap().1.termination.as_ref().unwrap().on_revoke)
+    };
+    let (block, close) = ("\non_revoke = \"block\"", "\non_revoke = \"close\"");
+    for (zone, host, expected) in [
+        ("", "", OnRevoke::Block),
+        ("", close, OnRevoke::Close),
+        (close, "", OnRevoke::Close),
+        (close, block, OnRevoke::Block),
+    ] {
+        assert_eq!(on_revoke(zone, host).unwrap(), expected, "{zone}{host}");
+    }
+    let problems = on_revoke("\non_revoke = \"reset\"", "").unwrap_err();
+    assert!(problems[0].contains("`reset` is nothing that a revocation does"), "{problems:?}");
 }
 
 #[test]

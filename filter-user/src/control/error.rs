@@ -2,6 +2,7 @@
 
 use thiserror::Error;
 
+use super::crl::CrlRefusal;
 use crate::kernel::KernelError;
 use crate::model::ModelError;
 use crate::pki::{IssueError, RequestError};
@@ -32,6 +33,9 @@ pub enum ControlError {
     /// The private key of a new authority cannot be sealed. Nothing was changed.
     #[error("the private key of the new authority cannot be sealed: {0}")]
     Seal(#[from] SealError),
+    /// A CRL was not taken. Nothing was changed.
+    #[error(transparent)]
+    Crl(#[from] CrlRefusal),
     /// The store did not take the change. Nothing was changed.
     #[error(transparent)]
     Store(#[from] StoreError),

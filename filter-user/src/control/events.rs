@@ -72,9 +72,9 @@ fn significant(digits: &str) -> &str {
 /// What was found.
 #[derive(Debug)]
 pub struct Found {
-    /// The events, newest first.
+    /// The events, in the order that was asked for.
     pub events: Vec<Arc<Event>>,
-    /// Whether there are older ones.
+    /// Whether there are others.
     pub more: bool,
 }
 
@@ -92,20 +92,41 @@ impl Sought {
             && self.certificate.as_ref().is_none_or(|certificate| certificate.is_of(record))
     }
 
-    /// The newest `limit` of them before a number. Looks at every event in memory if few are wanted: not for a thread that must not wait.
+    /// The newest `limit` of them before a number.
     pub fn find(&self, events: &Events, before: u64, limit: usize) -> Found {
-        let mut found = Vec::new();
-        let mut before = before;
-        loop {
-            let stride = events.before(before, STRIDE);
-            let Some(last) = stride.last() else { return Found { events: found, more: false } };
-            before = last.number;
-            for event in stride.into_iter().filter(|event| self.is(&event.record)) {
-                if found.len() == limit {
-                    return Found { events: found, more: true };
-                }
-                found.push(event);
+        newest_first(events, before, limit, |record| self.is(record))
+    }
+}
+
+/// The newest `limit` events of a kind before a number. Looks at every event in memory if few are of that kind: not for a thread that must
+/// not wait.
+pub fn newest_first(events: &Events, before: u64, limit: usize, is: impl Fn(&AccessRecord) -> bool) -> Found {
+    let (mut found, mut before) = (Vec::new(), before);
+    loop {
+        let stride = events.before(before, STRIDE);
+        let Some(last) = stride.last() else { return Found { events: found, more: false } };
+        before = last.number;
+        for event in stride.into_iter().filter(|event| is(&event.record)) {
+            if found.len() == limit {
+                return Found { events: found, more: true };
             }
+            found.push(event);
+        }
+    }
+}
+
+/// The oldest `limit` events of a kind that are in memory. The same goes for it.
+pub fn oldest_first(events: &Events, limit: usize, is: impl Fn(&AccessRecord) -> bool) -> Found {
+    let (mut found, mut after) = (Vec::new(), 0);
+    loop {
+        let stride = events.after(after, STRIDE).events;
+        let Some(last) = stride.last() else { return Found { events: found, more: false } };
+        after = last.number;
+        for event in stride.into_iter().filter(|event| is(&event.record)) {
+            if found.len() == limit {
+                return Found { events: found, more: true };
+            }
+            found.push(event);
         }
     }
 }

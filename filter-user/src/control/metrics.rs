@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Control;
+use super::crl::{Report, Standing};
 use crate::telemetry::{Metrics, Reason};
 
 impl Control {
@@ -13,6 +14,7 @@ impl Control {
         self.add_workers(&mut metrics);
         self.add_passed(&mut metrics).await;
         self.add_state(&mut metrics).await;
+        self.add_crls(&mut metrics);
         metrics.render()
     }
 
@@ -97,5 +99,25 @@ impl Control {
         metrics.counter("events_dropped", "Events that came too fast to be taken", [([], events.dropped)]);
         metrics.counter("events_file_dropped", "Events that the file was too slow for", [([], file.dropped)]);
         metrics.counter("events_file_failed", "Events that could not be written to the file", [([], file.failed)]);
+    }
+    fn add_crls(&self, metrics: &mut Metrics) {
+        let reports = self.crls().reports();
+        let gauge = |value: fn(&Report) -> Option<u64>| {
+            let labelled = move |report: &Report| {
+                let labels = [("authority", report.authority.to_string()), ("name", report.name.clone())];
+                value(report).map(|value| (labels, value))
+            };
+            reports.iter().filter_map(labelled).collect::<Vec<_>>()
+        };
+        let current = gauge(|report| Some((report.standing == Standing::Current).into()));
+        metrics.gauge("crl_current", "Whether the CRL of an uploaded authority can be relied on", current);
+        let refuses = gauge(|report| Some(report.refuses().into()));
+        metrics.gauge("crl_refuses", "Whether the authority's certificates are refused because it cannot", refuses);
+        let entries = gauge(|report| report.crl.as_ref().map(|crl| crl.revoked().len() as u64));
+        metrics.gauge("crl_entries", "Certificates that the CRL of an uploaded authority revokes", entries);
+        let next = gauge(|report| u64::try_from(report.crl.as_ref()?.next_update()?.unix_seconds()).ok());
+        metrics.gauge("crl_next_update_seconds", "When the CRL ends, in seconds since 1970", next);
+        let failures = gauge(|report| report.checks().map(|(_, checked)| u64::from(checked.failures)).max());
+        metrics.gauge("crl_failures", "How often the last looks at its source failed, one after the other", failures);
     }
 }

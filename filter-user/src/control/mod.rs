@@ -7,11 +7,13 @@ mod admin;
 pub mod api;
 mod attempts;
 pub mod authorities;
+pub mod crl;
 mod error;
 pub mod events;
 mod intent;
 mod metrics;
 mod passed;
+mod published;
 mod self_signed;
 mod server;
 pub mod tokens;
@@ -28,6 +30,8 @@ pub use intent::{Author, Changed, Intent};
 pub use passed::{PassedConnection, PassedTotals, Via};
 pub use server::{Server, ServerError};
 
+use self::crl::Crls;
+use self::published::Published;
 use crate::config::Config;
 use crate::model::{AuthorityId, CertificateRecord, Change, Record, RecordKey, State, Timestamp, ZoneId};
 use crate::origins::Origins;
@@ -51,6 +55,8 @@ pub struct Control {
     pub(crate) started: Instant,
     /// Places for those who follow events.
     pub(crate) followers: Arc<Semaphore>,
+    crls: Arc<Crls>,
+    published: Published,
     store: Arc<dyn Store>,
     master_key: MasterKey,
     current: Mutex<Current>,
@@ -70,6 +76,8 @@ pub struct Parts {
     pub publisher: Publisher,
     /// The set that the workers ask.
     pub revocations: RevocationSet,
+    /// The CRLs of uploaded authorities.
+    pub crls: Arc<Crls>,
     /// The store.
     pub store: Arc<dyn Store>,
     /// Opens the private keys in the store.
@@ -91,7 +99,7 @@ pub struct Current {
 impl Control {
     /// Takes over what was loaded and is in force.
     pub fn new(parts: Parts) -> Arc<Self> {
-        let Parts { config, origins, access, events, publisher, revocations, store, master_key, current } = parts;
+        let Parts { config, origins, access, events, publisher, revocations, crls, store, master_key, current } = parts;
         let (started, current) = (Instant::now(), Mutex::new(current));
         let followers = Arc::new(Semaphore::new(MAX_FOLLOWERS));
         Arc::new(Self {
@@ -103,6 +111,8 @@ impl Control {
             revocations,
             started,
             followers,
+            crls,
+            published: Published::default(),
             store,
             master_key,
             current,
@@ -175,6 +185,10 @@ impl Control {
         let moved = Moved::between(&current.state, &edit.state, &edit.touched);
         *current = Current { revision, state: edit.state.clone(), snapshot: snapshot.clone() };
         let generation = revision.number();
+        if edit.touched.iter().any(|key| matches!(key, RecordKey::Crl(_))) {
+            // Before the workers are asked to acknowledge.
+            self.crls.reconcile(&edit.state).await;
+        }
         self.enforce(&snapshot, &moved).await.map_err(|error| ControlError::Publish { generation, error })?;
         Ok(Changed { value, state: edit.state, generation })
     }
@@ -193,7 +207,11 @@ impl Control {
     /// Revocations first and reactivations last: in between, a certificate counts as revoked longer than it must.
     async fn enforce(&self, snapshot: &Arc<Snapshot>, moved: &Moved) -> Result<(), PublishError> {
         self.revocations.update(&moved.revoked, &[]);
-        self.publisher.publish(snapshot).await?;
+        let published = self.publisher.publish(snapshot).await;
+        if !moved.revoked.is_empty() {
+            self.publisher.close_revoked().await?;
+        }
+        published?;
         if !moved.reactivated.is_empty() {
             self.revocations.update(&[], &moved.reactivated);
             self.publisher.fence().await?;

@@ -127,7 +127,7 @@ fn detach_left(pin: &Path, notes: &mut Vec<String>) -> Result<(), PinError> {
         Ok(false) | Err(PinError::NoBpf(_)) => {}
         Err(error @ PinError::InUse(_)) => return Err(error),
         Err(error) => {
-            notes.push(format!("an XDP program may have been left by an earlier process: {}", with_causes(&error)))
+            notes.push(format!("an XDP program may have been left by an earlier process: {}", with_causes(&error)));
         }
     }
     Ok(())

@@ -1,11 +1,12 @@
 //! What the packet plane is to do for a snapshot.
 
 use std::collections::{BTreeSet, HashMap};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use filter_common::maps::{DENY_MAX, HOSTS_MAX, ORIGINS_MAX};
 use filter_common::splice::ORIGINS_PER_TARGET_MAX;
+use filter_rules::{AddressRange, NetworkSet};
 
 use crate::config::{MAX_ALL_ORIGINS, MAX_HOSTS, MAX_ORIGINS};
 use crate::kernel::{HostAction, KernelPlan, Network, SpliceTo};
@@ -48,7 +49,9 @@ type TargetKey = (Arc<[SocketAddr]>, bool);
 
 /// Denied networks that do not fit into the trie are left to the workers, all of them: which ones are fast must not depend on their order.
 fn denied(snapshot: &Snapshot) -> BTreeSet<Network> {
-    let denied = snapshot.denied();
+    // The trie has IPv4 addresses as ::ffff:0:0/96: an IPv6 network around these would deny every one of them. Nobody comes from there by IPv6.
+    let mapped = AddressRange::V6(Ipv4Addr::UNSPECIFIED.to_ipv6_mapped(), Ipv4Addr::BROADCAST.to_ipv6_mapped());
+    let denied = snapshot.denied().intersection(&NetworkSet::from_iter([mapped]).complement());
     let networks = denied.networks().filter_map(|(address, prefix)| Network::new(address, prefix));
     let networks: BTreeSet<_> = networks.take(DENY_MAX as usize + 1).collect();
     if networks.len() > DENY_MAX as usize {
@@ -117,5 +120,15 @@ mod tests {
         assert_eq!((on_fast_path(&plan), plan.deny.len()), (1, 0));
         let plan = planned(&[rule("ip.src in {192.0.2.0/24}")], &[]);
         assert_eq!((on_fast_path(&plan), plan.deny.len()), (0, 1));
+    }
+
+    #[test]
+    fn all_of_ipv6_is_denied_without_ipv4() {
+        let plan = planned(&[rule("not ip.src in {0.0.0.0/1}")], &[]);
+        let network = |address: &str, prefix| Network::new(address.parse().unwrap(), prefix).unwrap();
+        assert!(plan.deny.contains(&network("128.0.0.0", 1)) && plan.deny.contains(&network("8000::", 1)));
+        // 96 siblings on the way down to ::ffff:0:0/96, and the one IPv4 network.
+        assert_eq!(plan.deny.len(), 97, "{:#?}", plan.deny);
+        assert!(!plan.deny.contains(&network("::", 0)) && !plan.deny.contains(&network("::", 80)));
     }
 }

@@ -157,6 +157,9 @@ pub enum KernelError {
     /// The kernel does not say when it is through with what it was doing.
     #[error("the kernel cannot be waited for (membarrier)")]
     Fence(#[source] std::io::Error),
+    /// The spliced connections cannot be listed.
+    #[error("the spliced connections cannot be listed (BPF_MAP_LOOKUP_BATCH)")]
+    List(#[source] std::io::Error),
     /// A map cannot be read or written.
     #[error("the map {map} cannot be {operation}")]
     Map {

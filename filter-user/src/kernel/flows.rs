@@ -3,16 +3,18 @@
 use std::{
     collections::{BTreeMap, HashMap},
     net::SocketAddr,
+    os::fd::{AsFd as _, OwnedFd},
     time::Duration,
 };
 
 use aya::{
     Ebpf,
-    maps::{self, MapData, MapError},
+    maps::{self, Map, MapData, MapError},
 };
 use filter_common::{
+    batch,
     layout::{Address, ConnectionKey},
-    maps::{FLOWS, FLOWS_MAX, HOST_COUNTERS},
+    maps::{FLOWS, HOST_COUNTERS},
     splice::{self, FLOW_CLOSING, FLOW_FROM_CLIENT, FLOW_OPENING, HostCounter},
 };
 use nix::time::{ClockId, clock_gettime};
@@ -68,6 +70,8 @@ pub struct HostCount {
 /// The map of flows, and the counters of those that ended.
 pub(super) struct Flows {
     flows: maps::HashMap<MapData, ConnectionKey, splice::Flow>,
+    /// The same map, to be read as a whole.
+    whole: OwnedFd,
     counters: maps::PerCpuHashMap<MapData, u32, HostCounter>,
     /// What XDP has not counted: connections that were ended from here.
     ended: HashMap<u32, HostCounter>,
@@ -84,8 +88,11 @@ struct Pair {
 impl Flows {
     pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self, KernelError> {
         let mut take = |name| ebpf.take_map(name).ok_or(KernelError::Missing { what: "map", name });
+        let flows = take(FLOWS)?;
+        let Map::HashMap(data) = &flows else { return Err(KernelError::Missing { what: "hash map", name: FLOWS }) };
         Ok(Self {
-            flows: maps::HashMap::try_from(take(FLOWS)?).map_err(KernelError::reading(FLOWS))?,
+            whole: data.fd().as_fd().try_clone_to_owned().map_err(KernelError::List)?,
+            flows: maps::HashMap::try_from(flows).map_err(KernelError::reading(FLOWS))?,
             counters: maps::PerCpuHashMap::try_from(take(HOST_COUNTERS)?)
                 .map_err(KernelError::reading(HOST_COUNTERS))?,
             ended: HashMap::new(),
@@ -120,18 +127,23 @@ impl Flows {
     /// Ends connections that were silent for too long.
     pub(super) fn sweep(&mut self, idle: Duration) -> Result<usize, KernelError> {
         let now = monotonic();
-        let count = self.end(|pair| {
+        let entries = self.entries()?;
+        let is_silent = |pair: &Pair| {
             let limit = if pair.has(FLOW_CLOSING | FLOW_OPENING) { idle.min(CLOSING_IDLE) } else { idle };
             pair.idle(now) >= limit
-        })?;
-        self.remove_strays(now)?;
+        };
+        let count = self.end_pairs(pairs(&entries).into_iter().filter(is_silent).collect())?;
+        self.remove_strays(&entries, now)?;
         Ok(count)
     }
 
     /// Removes what an origin sends on a connection that its client has no entry for: left by a process that was killed between
     /// the two.
-    fn remove_strays(&mut self, now: Duration) -> Result<(), KernelError> {
-        let entries = self.entries()?;
+    fn remove_strays(
+        &mut self,
+        entries: &HashMap<ConnectionKey, splice::Flow>,
+        now: Duration,
+    ) -> Result<(), KernelError> {
         let is_stray = |(_, flow): &(&ConnectionKey, &splice::Flow)| {
             let silent = now.saturating_sub(Duration::from_nanos(flow.seen_ns.max(flow.opened_ns)));
             flow.flags & FLOW_FROM_CLIENT == 0 && silent >= CLOSING_IDLE && !entries.contains_key(&peer_key(flow))
@@ -169,7 +181,11 @@ impl Flows {
     }
 
     fn end(&mut self, which: impl Fn(&Pair) -> bool) -> Result<usize, KernelError> {
-        let ending: Vec<_> = self.pairs()?.into_iter().filter(which).collect();
+        let ending = self.pairs()?.into_iter().filter(which).collect();
+        self.end_pairs(ending)
+    }
+
+    fn end_pairs(&mut self, ending: Vec<Pair>) -> Result<usize, KernelError> {
         for pair in &ending {
             self.remove(&pair.key)?;
             self.remove(&pair.origin_key())?;
@@ -216,20 +232,21 @@ impl Flows {
     }
 
     fn entries(&self) -> Result<HashMap<ConnectionKey, splice::Flow>, KernelError> {
-        // An entry that goes while it is looked at makes the kernel begin again, so there is a limit.
-        let entries = self.flows.iter().take(4 * FLOWS_MAX as usize);
-        entries.collect::<Result<_, _>>().map_err(KernelError::reading(FLOWS))
+        batch::entries(self.whole.as_fd()).map(HashMap::from_iter).map_err(KernelError::List)
     }
 
     fn pairs(&self) -> Result<Vec<Pair>, KernelError> {
-        let entries = self.entries()?;
-        let pair = |(key, flow): (&ConnectionKey, &splice::Flow)| {
-            let mut pair = Pair { key: *key, from_client: *flow, from_origin: None };
-            pair.from_origin = entries.get(&pair.origin_key()).copied();
-            pair
-        };
-        Ok(entries.iter().filter(|(_, flow)| flow.flags & FLOW_FROM_CLIENT != 0).map(pair).collect())
+        Ok(pairs(&self.entries()?))
     }
+}
+
+/// The connections that these are the directions of.
+fn pairs(entries: &HashMap<ConnectionKey, splice::Flow>) -> Vec<Pair> {
+    let pair = |(key, flow): (&ConnectionKey, &splice::Flow)| {
+        let from_origin = entries.get(&peer_key(flow)).copied();
+        Pair { key: *key, from_client: *flow, from_origin }
+    };
+    entries.iter().filter(|(_, flow)| flow.flags & FLOW_FROM_CLIENT != 0).map(pair).collect()
 }
 
 impl Pair {

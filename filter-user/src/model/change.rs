@@ -1,5 +1,6 @@
 //! What can be done to a state, one step at a time.
 
+use super::crl::CrlRecord;
 use super::id::{AuthorityId, CertificateId, FilterId, ItemId, ListId, RuleId, TokenId, ZoneId};
 use super::record::{
     AssociationRecord, AuthorityRecord, CertificateRecord, CertificateStatus, ListItem, ListRecord, RevocationRecord,
@@ -95,4 +96,8 @@ pub enum Change {
     ReplaceToken(TokenRecord),
     /// Forgets a token.
     RemoveToken(TokenId),
+    /// The CRL of an uploaded authority.
+    SetCrl(CrlRecord),
+    /// An uploaded authority has no CRL any more: none of its certificates is revoked by one.
+    RemoveCrl(AuthorityId),
 }

@@ -24,5 +24,11 @@ pub const HOSTNAMES_PER_ASSOCIATION: usize = 10_000;
 pub const TOKENS: usize = 1_000;
 /// Bytes of one setting's value.
 pub const SETTING_BYTES: usize = 16_384;
+/// Bytes of the path or the URL of a CRL.
+pub const CRL_SOURCE_BYTES: usize = 2_048;
+/// Seconds between two questions to the server of a CRL, at least.
+pub const CRL_REFRESH_SECONDS_MIN: u32 = 60;
+/// Seconds between two questions to the server of a CRL, at most: a week.
+pub const CRL_REFRESH_SECONDS_MAX: u32 = 604_800;
 /// Bytes of a serial number; RFC 5280 allows 20, and some authorities did not read it.
 pub const SERIAL_BYTES: usize = 32;

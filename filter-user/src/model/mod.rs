@@ -7,6 +7,7 @@
 //! The records derive `serde` because the store and `store export` write them as they are; the API has types of its own.
 
 mod change;
+mod crl;
 mod id;
 pub mod limits;
 mod record;
@@ -15,6 +16,7 @@ mod state;
 mod timestamp;
 
 pub use change::{Change, Position};
+pub use crl::{CrlRecord, CrlSource, CrlSourceError, CrlUpload, WhenStale};
 pub use id::{AuthorityId, CertificateId, FilterId, IdError, ItemId, ListId, RuleId, RulesetId, TokenId, ZoneId};
 pub use record::{
     AssociationRecord, AuthorityKind, AuthorityRecord, CertificateRecord, CertificateStatus, ListItem, ListKind,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::crl::CrlRecord;
 use super::id::{AuthorityId, CertificateId, FilterId, ItemId, ListId, TokenId, ZoneId};
 use super::limits;
 use super::rule::{FilterRecord, Ruleset};
@@ -376,6 +377,8 @@ pub enum RecordKey {
     Token(TokenId),
     /// A filter of the older firewall API.
     Filter(ZoneId, FilterId),
+    /// The CRL of an uploaded authority.
+    Crl(AuthorityId),
 }
 
 /// The text form: how the store names the record, and how errors do.
@@ -394,6 +397,7 @@ impl fmt::Display for RecordKey {
             Self::Setting(zone, name) => write!(formatter, "setting/{zone}/{name}"),
             Self::Token(id) => write!(formatter, "token/{id}"),
             Self::Filter(zone, id) => write!(formatter, "filter/{zone}/{id}"),
+            Self::Crl(authority) => write!(formatter, "crl/{authority}"),
         }
     }
 }
@@ -424,6 +428,8 @@ pub enum Record {
     Token(Arc<TokenRecord>),
     /// A filter of the older firewall API.
     Filter(Arc<FilterRecord>),
+    /// The CRL of an uploaded authority.
+    Crl(Arc<CrlRecord>),
 }
 
 impl Record {
@@ -441,6 +447,7 @@ impl Record {
             Self::Setting(record) => RecordKey::Setting(record.zone, record.name.clone()),
             Self::Token(record) => RecordKey::Token(record.id),
             Self::Filter(record) => RecordKey::Filter(record.zone, record.id),
+            Self::Crl(record) => RecordKey::Crl(record.authority),
         }
     }
 }

@@ -8,6 +8,7 @@ use rpds::RedBlackTreeMapSync;
 use thiserror::Error;
 
 use super::change::Change;
+use super::crl::CrlRecord;
 use super::id::{AuthorityId, CertificateId, FilterId, ItemId, ListId, TokenId, ZoneId};
 use super::record::{
     AssociationRecord, AuthorityKind, AuthorityRecord, CertificateRecord, ListItem, ListRecord, Record, RecordKey,
@@ -100,7 +101,8 @@ impl Group {
             | RecordKey::Revocation(..)
             | RecordKey::Ruleset(_)
             | RecordKey::RulesetVersion(..)
-            | RecordKey::Setting(..) => None,
+            | RecordKey::Setting(..)
+            | RecordKey::Crl(_) => None,
         }
     }
 }
@@ -313,6 +315,23 @@ impl State {
         let range = RecordKey::Token(TokenId::FIRST)..=RecordKey::Token(TokenId::LAST);
         self.records.range(range).filter_map(|(_, record)| match record {
             Record::Token(record) => Some(record),
+            _ => None,
+        })
+    }
+
+    /// The CRL of an uploaded authority, if it has one.
+    pub fn crl(&self, authority: AuthorityId) -> Option<&Arc<CrlRecord>> {
+        match self.record(&RecordKey::Crl(authority))? {
+            Record::Crl(record) => Some(record),
+            _ => None,
+        }
+    }
+
+    /// All CRLs.
+    pub fn crls(&self) -> impl Iterator<Item = &Arc<CrlRecord>> {
+        let range = RecordKey::Crl(AuthorityId::FIRST)..=RecordKey::Crl(AuthorityId::LAST);
+        self.records.range(range).filter_map(|(_, record)| match record {
+            Record::Crl(record) => Some(record),
             _ => None,
         })
     }

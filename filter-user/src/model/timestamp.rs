@@ -16,8 +16,7 @@ pub struct Timestamp(i64);
 impl Timestamp {
     /// The present moment of the system's clock.
     pub fn now() -> Self {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-        Self(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+        Self::from(SystemTime::now())
     }
 
     /// A moment given in whole seconds.
@@ -28,6 +27,11 @@ impl Timestamp {
     /// Whole seconds since 1970.
     pub const fn unix_seconds(self) -> i64 {
         self.0.div_euclid(1_000_000)
+    }
+
+    /// Microseconds since 1970.
+    pub const fn unix_microseconds(self) -> i64 {
+        self.0
     }
 
     /// Parses RFC 3339; `None` for anything else.
@@ -44,6 +48,13 @@ impl Timestamp {
     /// The moment to the second, as the API writes dates of certificates: `2026-11-24T04:21:07Z`.
     pub fn rfc3339_seconds(self) -> String {
         Self::from_unix_seconds(self.unix_seconds()).to_string()
+    }
+}
+
+impl From<SystemTime> for Timestamp {
+    fn from(time: SystemTime) -> Self {
+        let since = time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        Self(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
     }
 }
 

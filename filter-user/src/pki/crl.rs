@@ -7,6 +7,7 @@
 use aws_lc_rs::digest::{Context, SHA256};
 use rustls_pki_types::CertificateRevocationListDer;
 use rustls_pki_types::pem::PemObject as _;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use x509_parser::prelude::{ASN1Time, FromDer as _};
 
@@ -98,7 +99,7 @@ pub enum CrlError {
 }
 
 /// The number of a list: up to 20 bytes, compared as a number.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CrlNumber(Vec<u8>);
 
 impl CrlNumber {
@@ -141,6 +142,8 @@ pub struct Crl {
     /// Only in a delta: what it takes off the list. Sorted, each once.
     removed: Vec<RevocationKey>,
     digest: [u8; 32],
+    /// The digest of the complete list under all deltas.
+    complete: [u8; 32],
 }
 
 impl Crl {
@@ -173,7 +176,7 @@ impl Crl {
             return Err(CrlError::FromTheFuture(list.this_update));
         }
         let issuer = *authority.key_hash();
-        let (revoked, removed) = entries(list.entries, &issuer, list.extensions.base.is_some())?;
+        let (revoked, removed) = entries(list.entries, &issuer, list.extensions.base.is_some(), CRL_ENTRIES)?;
         let mut context = Context::new(&SHA256);
         context.update(der);
         let mut digest = [0; 32];
@@ -187,7 +190,20 @@ impl Crl {
             revoked,
             removed,
             digest,
+            complete: digest,
         })
+    }
+
+    /// A complete list that was verified before.
+    pub(super) fn of_parts(
+        issuer: IssuerKeyHash,
+        number: CrlNumber,
+        this_update: Timestamp,
+        next_update: Option<Timestamp>,
+        revoked: Vec<RevocationKey>,
+        [digest, complete]: [[u8; 32]; 2],
+    ) -> Self {
+        Self { issuer, number, base: None, this_update, next_update, revoked, removed: Vec::new(), digest, complete }
     }
 
     /// The key that signed it.
@@ -220,9 +236,19 @@ impl Crl {
         &self.revoked
     }
 
-    /// SHA-256 over its DER, by which a reader of files sees that nothing changed.
+    /// SHA-256 over its DER; of a list that a delta was applied to, over the delta's.
     pub fn digest(&self) -> &[u8; 32] {
         &self.digest
+    }
+
+    /// SHA-256 over the DER of the complete list that deltas were applied to.
+    pub fn complete_digest(&self) -> &[u8; 32] {
+        &self.complete
+    }
+
+    /// Whether this list holds another one already: as it is, or below the deltas that were applied since.
+    pub fn holds(&self, other: &Self) -> bool {
+        self.digest == other.digest || self.complete == other.digest
     }
 
     /// Whether this complete list may take the place of another one: no going back, since an old list would forgive what
@@ -253,7 +279,20 @@ impl Crl {
         revoked.sort();
         revoked.dedup();
         revoked.retain(|key| delta.removed.binary_search(key).is_err());
-        Ok(Self { base: None, removed: Vec::new(), revoked, ..delta.clone() })
+        if revoked.len() > CRL_ENTRIES {
+            return Err(CrlError::TooManyEntries);
+        }
+        Ok(Self {
+            issuer: self.issuer,
+            number: delta.number.clone(),
+            base: None,
+            this_update: delta.this_update,
+            next_update: delta.next_update,
+            revoked,
+            removed: Vec::new(),
+            digest: delta.digest,
+            complete: self.complete,
+        })
     }
 
     /// What is new and what is gone since another list of the same authority, for `RevocationSet::update_imported`.
@@ -367,12 +406,13 @@ fn entries(
     content: &[u8],
     issuer: &IssuerKeyHash,
     is_delta: bool,
+    limit: usize,
 ) -> Result<(Vec<RevocationKey>, Vec<RevocationKey>), CrlError> {
     let (mut revoked, mut removed) = (Vec::new(), Vec::new());
     let mut list = Reader::new(content);
     let mut count = 0_usize;
     while !list.is_empty() {
-        if count == CRL_ENTRIES {
+        if count == limit {
             return Err(CrlError::TooManyEntries);
         }
         let entry = list.expect(SEQUENCE).ok_or(malformed(count, "it is not an entry"))?;
@@ -454,4 +494,4 @@ fn timestamp(raw: &[u8]) -> Option<Timestamp> {
 
 #[cfg(test)]
 #[path = "crl_tests.rs"]
-mod tests;
+pub(super) mod tests;

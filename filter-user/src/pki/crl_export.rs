@@ -11,7 +11,7 @@ use crate::model::{CertificateRecord, Timestamp};
 impl ManagedAuthority {
     /// A complete list of the given certificates that this authority issued and that are revoked; others are passed over.
     ///
-    /// `number` must grow from list to list: the revision of the state does. Certificates that expired before the list is
+    /// `number` must grow from list to list. Certificates that expired before the list is
     /// made are left out, as RFC 5280 allows, so that a list does not grow for ever.
     pub fn crl<'a>(
         &self,

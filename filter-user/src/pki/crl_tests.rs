@@ -9,7 +9,7 @@ use crate::pki::test_support::{Ca, at, authority, ca, ca_params, ca_with};
 /// ecdsa-with-SHA256.
 const ALGORITHM: &[u8] = &[0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02];
 
-fn now() -> Timestamp {
+pub(in crate::pki) fn now() -> Timestamp {
     at(0).into()
 }
 
@@ -102,6 +102,11 @@ impl Draft {
         let signature = ca.key().sign(&body).unwrap();
         wrap(SEQUENCE, &[&body, ALGORITHM, &wrap(0x03, &[&[0], &signature])])
     }
+}
+
+/// A complete list, signed.
+pub(in crate::pki) fn complete(ca: &Ca, number: u8, serials: &[u8]) -> Vec<u8> {
+    Draft::new(number, serials).sign(ca)
 }
 
 fn parse(draft: &Draft, ca: &Ca) -> Result<Crl, CrlError> {
@@ -215,6 +220,20 @@ fn other_bytes(other: &Ca) -> Vec<u8> {
 }
 
 #[test]
+fn a_list_has_as_many_bytes_and_entries_as_its_limits_and_not_one_more() {
+    let root = ca("root");
+    // Zeros that nobody writes take no memory.
+    let parse = |bytes: usize| Crl::parse(&vec![0; bytes], &authority(&root), now()).unwrap_err();
+    assert_eq!(parse(CRL_BYTES), CrlError::NotPem, "it is looked at");
+    assert_eq!(parse(CRL_BYTES + 1), CrlError::TooLarge(CRL_BYTES + 1));
+    // Ten million entries take too long for a test: the same code with a smaller limit.
+    let content: Vec<u8> = (1..=3).flat_map(|serial| entry(serial, &[])).collect();
+    let with_limit =
+        |limit| entries(&content, &IssuerKeyHash::of_spki(b""), false, limit).map(|(revoked, _)| revoked.len());
+    assert_eq!((with_limit(3), with_limit(2)), (Ok(3), Err(CrlError::TooManyEntries)));
+}
+
+#[test]
 fn a_delta_adds_and_takes_away() {
     let root = ca("root");
     let base = parse(&Draft::new(5, &[1, 2, 3]), &root).unwrap();
@@ -287,7 +306,7 @@ proptest! {
     #[test]
     fn no_bytes_make_the_parts_of_the_parser_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
         let _ = entry_parts(&bytes, 0);
-        let _ = entries(&bytes, &IssuerKeyHash::of_spki(b""), true);
+        let _ = entries(&bytes, &IssuerKeyHash::of_spki(b""), true, CRL_ENTRIES);
         let _ = ListExtensions::parse(&bytes);
         let _ = check_distribution_point(&bytes);
         let body = Signed { message: &bytes, body: &bytes, algorithm: &[], signature: &[] };

@@ -77,6 +77,30 @@ fn an_issued_certificate_can_do_nothing_but_authenticate_a_client() {
 }
 
 #[test]
+fn an_issued_certificate_names_its_key_and_its_issuers_and_has_a_serial_of_its_own() {
+    use x509_parser::extensions::ParsedExtension;
+    use x509_parser::prelude::FromDer as _;
+    let (_, managed) = zone("a.example");
+    let records = [issued(&managed), issued(&managed)];
+    assert_ne!(records[0].serial, records[1].serial);
+    for record in &records {
+        let der = der(&record.certificate);
+        let (_, certificate) = x509_parser::certificate::X509Certificate::from_der(&der).unwrap();
+        assert!(certificate.raw_serial()[0] < 0x80, "positive");
+        let mut ids: Vec<_> = certificate.extensions().iter().map(|extension| extension.oid.to_id_string()).collect();
+        ids.sort();
+        // Subject key identifier, key usage, basic constraints, authority key identifier, extended key usage: nothing else.
+        assert_eq!(ids, ["2.5.29.14", "2.5.29.15", "2.5.29.19", "2.5.29.35", "2.5.29.37"]);
+        let issuer = certificate.extensions().iter().find_map(|extension| match extension.parsed_extension() {
+            ParsedExtension::AuthorityKeyIdentifier(found) => found.key_identifier.as_ref().map(|id| id.0.to_vec()),
+            _ => None,
+        });
+        let issuer = details::upper_hex(&issuer.unwrap());
+        assert_eq!(Some(issuer.as_str()), managed.authority().ski());
+    }
+}
+
+#[test]
 fn a_stored_authority_goes_on_issuing() {
     let (zone, managed) = zone("a.example");
     let public = Authority::clone(managed.authority());
@@ -145,6 +169,14 @@ fn requests_with_keys_in_use_are_answered() {
         assert_eq!(record.csr.as_deref(), Some(pem.as_str()));
         assert_eq!(outcome(&[der(&record.certificate)], &anchors), Ok(()), "{algorithm:?}");
     }
+}
+
+#[test]
+fn an_rsa_key_has_2048_bits_or_more() {
+    let enough = CertificateRequest::from_pem(include_str!("../../testdata/rsa-2048.csr")).unwrap();
+    assert_eq!(enough.subject().common_name, "rsa-2048");
+    let error = CertificateRequest::from_pem(include_str!("../../testdata/rsa-2047.csr")).unwrap_err().to_string();
+    assert!(error.contains("2048") && error.contains("2047"), "{error}");
 }
 
 #[test]

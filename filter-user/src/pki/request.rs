@@ -120,14 +120,21 @@ fn check_key(key: &x509_parser::x509::SubjectPublicKeyInfo<'_>) -> Result<(), Re
     const ED25519: &str = "1.3.101.112";
     let parsed = key.parsed().map_err(|_| RequestError::Malformed("its key is broken"))?;
     let problem = match parsed {
-        PublicKey::RSA(rsa) if (MIN_RSA_BITS..=8_192).contains(&rsa.key_size()) => return Ok(()),
-        PublicKey::RSA(rsa) => format!("RSA of {} bits", rsa.key_size()),
+        PublicKey::RSA(rsa) if (MIN_RSA_BITS..=8_192).contains(&bits(rsa.modulus)) => return Ok(()),
+        PublicKey::RSA(rsa) => format!("RSA of {} bits", bits(rsa.modulus)),
         PublicKey::EC(point) if matches!(point.key_size(), 256 | 384) => return Ok(()),
         PublicKey::EC(point) => format!("an elliptic curve of {} bits", point.key_size()),
         _ if key.algorithm.algorithm.to_id_string() == ED25519 => return Ok(()),
         _ => format!("algorithm {}", key.algorithm.algorithm.to_id_string()),
     };
     Err(RequestError::UnacceptableKey(problem))
+}
+
+/// Bits of a positive integer; `x509-parser` counts those of a modulus in whole bytes.
+fn bits(integer: &[u8]) -> usize {
+    let significant = super::details::significant(integer);
+    let unused = significant.first().map_or(0, |byte| byte.leading_zeros() as usize);
+    significant.len().saturating_mul(8).saturating_sub(unused)
 }
 
 fn check_subject(subject: &SubjectParts) -> Result<(), RequestError> {

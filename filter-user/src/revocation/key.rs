@@ -18,6 +18,11 @@ impl IssuerKeyHash {
         hash.copy_from_slice(digest(&SHA256, spki_der).as_ref());
         Self(hash)
     }
+
+    /// The hash.
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
 }
 
 impl fmt::Debug for IssuerKeyHash {

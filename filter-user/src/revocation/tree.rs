@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use super::filter::Filter;
 use super::key::RevocationKey;
 
 /// The part of a key that its place in the tree does not tell: what a leaf stores.
@@ -40,13 +41,15 @@ impl Node {
 #[derive(Clone)]
 pub(super) struct Tree {
     nodes: [Option<Arc<Node>>; 256],
+    /// Of the keys under each node. Beside the nodes and not in them: one step less to the answer that most look-ups get.
+    filters: [Filter; 256],
     len: usize,
 }
 
 impl Tree {
     /// The set without keys.
     pub(super) const fn empty() -> Self {
-        Self { nodes: [const { None }; 256], len: 0 }
+        Self { nodes: [const { None }; 256], filters: [const { Filter::EMPTY }; 256], len: 0 }
     }
 
     /// A set of the given keys, which need neither be sorted nor distinct.
@@ -57,6 +60,10 @@ impl Tree {
         for group in keys.chunk_by(same_leaf) {
             let Some(first) = group.first() else { continue };
             *tree.leaf_mut(first) = encode(&group.iter().map(tail).collect::<Vec<_>>());
+        }
+        for group in keys.chunk_by(same_node) {
+            let Some(filter) = group.first().and_then(|first| tree.filter_mut(first)) else { continue };
+            *filter = Filter::of(group.len(), group.iter().copied());
         }
         tree.len = keys.len();
         tree
@@ -72,18 +79,23 @@ impl Tree {
         /// Two counters in front of what an `Arc` shares.
         const ARC: usize = 2 * size_of::<usize>();
         let nodes = self.nodes.iter().flatten();
-        nodes
+        let filters: usize = self.filters.iter().map(Filter::heap_bytes).sum();
+        let nodes: usize = nodes
             .map(|node| {
                 let leaves = node.leaves.iter().flatten();
                 let bytes: usize = leaves.map(|tails| ARC.saturating_add(tails.len())).sum();
                 bytes.saturating_add(ARC).saturating_add(size_of::<Node>())
             })
-            .sum()
+            .sum();
+        nodes.saturating_add(filters)
     }
 
     /// Whether the set holds this key.
     pub(super) fn contains(&self, key: &RevocationKey) -> bool {
         let [first, second, ..] = *key.as_bytes();
+        if !self.filters.get(usize::from(first)).is_some_and(|filter| filter.may_hold(key)) {
+            return false;
+        }
         let leaf = self.nodes.get(usize::from(first)).and_then(Option::as_ref);
         match leaf.and_then(|node| node.leaves.get(usize::from(second))) {
             Some(Some(leaf)) => holds(leaf, &tail(key)),
@@ -108,7 +120,41 @@ impl Tree {
             *leaf = encode(&after);
             tree.len = tree.len.saturating_sub(before.len()).saturating_add(after.len());
         }
+        for group in edits.chunk_by(|(one, _), (two, _)| same_node(one, two)) {
+            tree.filter(group);
+        }
         tree
+    }
+
+    /// Brings the filter of a node to a group of edits that was made to it. A key that is gone stays in the filter until it is made
+    /// anew: it costs a look into the tree.
+    fn filter(&mut self, edits: &[(RevocationKey, bool)]) {
+        let Some((first, _)) = edits.first() else { return };
+        let added = edits.iter().filter(|(_, present)| *present).map(|(key, _)| *key);
+        let Some(filter) = self.filter_mut(first) else { return };
+        if let Some(more) = filter.with(added.clone().count(), added) {
+            *filter = more;
+            return;
+        }
+        let keys = self.keys_under(first);
+        if let Some(filter) = self.filter_mut(first) {
+            *filter = Filter::of(keys.len(), keys.into_iter());
+        }
+    }
+
+    fn filter_mut(&mut self, key: &RevocationKey) -> Option<&mut Filter> {
+        let [first, ..] = *key.as_bytes();
+        self.filters.get_mut(usize::from(first))
+    }
+
+    /// All keys that have the first byte of this one.
+    fn keys_under(&self, key: &RevocationKey) -> Vec<RevocationKey> {
+        let [first, ..] = *key.as_bytes();
+        let Some(node) = self.nodes.get(usize::from(first)).and_then(Option::as_ref) else { return Vec::new() };
+        let leaves = (0..=u8::MAX).zip(&node.leaves).filter_map(|(second, leaf)| Some((second, leaf.as_ref()?)));
+        let keys =
+            leaves.flat_map(|(second, leaf)| decode(leaf).into_iter().map(move |tail| whole(first, second, tail)));
+        keys.collect()
     }
 
     /// The leaf a key belongs to, with a path to it that no other version of the tree shares.
@@ -122,6 +168,16 @@ impl Tree {
 
 fn same_leaf(one: &RevocationKey, two: &RevocationKey) -> bool {
     one.as_bytes().first_chunk::<2>() == two.as_bytes().first_chunk::<2>()
+}
+
+fn same_node(one: &RevocationKey, two: &RevocationKey) -> bool {
+    one.as_bytes().first() == two.as_bytes().first()
+}
+
+/// A key of its place in the tree and its tail.
+fn whole(first: u8, second: u8, tail: Tail) -> RevocationKey {
+    let [a, b, c, d, e, f, g, h, i, j, k, l, m, n] = tail;
+    RevocationKey::from_bytes([first, second, a, b, c, d, e, f, g, h, i, j, k, l, m, n])
 }
 
 fn tail(key: &RevocationKey) -> Tail {
@@ -151,8 +207,9 @@ fn merge(tails: &[Tail], edits: &[(RevocationKey, bool)]) -> Vec<Tail> {
 
 /// A leaf of sorted tails; none if there are none.
 fn encode(tails: &[Tail]) -> Leaf {
-    let heads = tails.iter().flat_map(|tail| head(tail).to_ne_bytes());
-    let bytes: Vec<u8> = heads.chain(tails.iter().flat_map(rest)).collect();
+    let mut bytes = Vec::with_capacity(size_of_val(tails));
+    tails.iter().for_each(|tail| bytes.extend(head(tail).to_ne_bytes()));
+    tails.iter().for_each(|tail| bytes.extend(rest(tail)));
     (!bytes.is_empty()).then(|| bytes.into())
 }
 
@@ -311,6 +368,23 @@ mod tests {
         assert_eq!(tree.len(), 100_000);
         assert!(present.iter().all(|key| tree.contains(key)));
         assert!(!absent.iter().any(|key| tree.contains(key)));
+    }
+
+    #[test]
+    fn a_key_is_found_however_the_tree_grew_and_shrank() {
+        let keys = spread_keys(6_000);
+        let mut tree = Tree::empty();
+        // One by one, so that filters fill up and are made anew; a third goes again.
+        for (place, key) in keys.iter().enumerate() {
+            tree = tree.with(&[*key], &[]);
+            if place % 3 == 2 {
+                tree = tree.with(&[], &[*key]);
+            }
+        }
+        for (place, key) in keys.iter().enumerate() {
+            assert_eq!(tree.contains(key), place % 3 != 2);
+        }
+        assert_eq!(tree.len(), 4_000);
     }
 
     #[test]

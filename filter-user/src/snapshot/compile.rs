@@ -190,6 +190,7 @@ fn termination(
         certificate: wanted.certificate.clone(),
         upstream: wanted.upstream.clone(),
         forward_client_cert: wanted.forward_client_cert,
+        on_revoke: wanted.on_revoke,
     })))
 }
 

@@ -24,7 +24,7 @@ pub use compile::{CompileError, compile};
 pub use publish::{PacketPlane, PublishError, Publisher};
 pub use trust::is_mtls;
 
-use crate::config::Upstream;
+use crate::config::{OnRevoke, Upstream};
 use crate::model::{AuthorityId, ZoneId};
 use crate::pki::TrustAnchors;
 
@@ -76,6 +76,8 @@ pub struct Termination {
     pub upstream: Upstream,
     /// Whether they carry the client's certificate (RFC 9440).
     pub forward_client_cert: bool,
+    /// What a revocation does to open connections.
+    pub on_revoke: OnRevoke,
 }
 
 impl Termination {

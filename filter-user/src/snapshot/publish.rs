@@ -62,6 +62,19 @@ impl<P> Publisher<P> {
         &self.datapath
     }
 
+    /// Closes the connections whose certificate is revoked, of hosts that want it (`on_revoke = "close"`). To be called whenever the
+    /// revocation set has grown; returns when they are closed.
+    ///
+    /// # Errors
+    /// When a worker is gone or stuck.
+    pub async fn close_revoked(&self) -> Result<(), PublishError> {
+        let mut workers = Ok(());
+        for worker in &self.workers {
+            workers = workers.and(worker.close_revoked().await);
+        }
+        Ok(workers?)
+    }
+
     /// Returns when every decision is younger than the call.
     ///
     /// # Errors

@@ -4,9 +4,9 @@ use std::os::unix::fs::MetadataExt as _;
 
 use super::*;
 use crate::model::{
-    AssociationRecord, CertificateStatus, FilterId, FilterRecord, ItemId, ListId, ListItem, ListKind, ListRecord,
-    Position, RuleAction, RuleId, RuleRecord, Scope, SettingRecord, SubjectParts, Timestamp, TokenId, TokenRecord,
-    ZoneId,
+    AssociationRecord, AuthorityId, AuthorityKind, AuthorityRecord, CertificateStatus, CrlRecord, CrlSource, CrlUpload,
+    FilterId, FilterRecord, ItemId, ListId, ListItem, ListKind, ListRecord, Position, RuleAction, RuleId, RuleRecord,
+    Scope, SettingRecord, SubjectParts, Timestamp, TokenId, TokenRecord, WhenStale, ZoneId,
 };
 use crate::pki::{CertificateRequest, ManagedAuthority, Validity};
 use crate::store::{AUDIT_CHANGES, MasterKey, seal_authority};
@@ -63,6 +63,22 @@ pub(in crate::store) fn everything() -> Vec<Change> {
         modified: at,
         legacy: None,
     };
+    let uploaded = AuthorityRecord {
+        id: AuthorityId::generate(),
+        kind: AuthorityKind::Uploaded,
+        certificate: vec![1],
+        key: None,
+        ..authority.clone()
+    };
+    let crl = CrlRecord {
+        authority: uploaded.id,
+        source: Some(CrlSource::try_from("https://pki.example.com/a.crl".to_owned()).unwrap()),
+        delta_source: Some(CrlSource::try_from("/etc/ca/delta.crl".to_owned()).unwrap()),
+        refresh_seconds: 3_600,
+        when_stale: WhenStale::Allow,
+        uploaded: Some(CrlUpload { number: "0x07".to_owned(), sha256: "ab".to_owned(), at }),
+        modified: at,
+    };
     let id = ListId::generate();
     let token = TokenRecord {
         id: TokenId::generate(),
@@ -107,6 +123,8 @@ pub(in crate::store) fn everything() -> Vec<Change> {
         setting("ssl", "strict"),
         Change::AddToken(token),
         Change::AddFilter(filter),
+        Change::AddAuthority(uploaded),
+        Change::SetCrl(crl),
     ]
 }
 
@@ -131,7 +149,7 @@ fn every_kind_of_record_survives_closing_the_store() {
     assert_eq!((again, &after), (revision, &before));
     let kinds: std::collections::BTreeSet<_> =
         after.records().map(|record| record.key().to_string().split('/').next().unwrap().to_owned()).collect();
-    assert_eq!(kinds.len(), 11, "a kind of record is missing in this test: {kinds:?}");
+    assert_eq!(kinds.len(), 12, "a kind of record is missing in this test: {kinds:?}");
 }
 
 #[test]
@@ -254,7 +272,7 @@ fn an_audit_record_holds_no_secret_and_no_more_changes_than_the_limit() {
     store.commit(full, &[list(id, "overfull"), items(id, AUDIT_CHANGES)], audit("past the limit")).unwrap();
     let records = store.audit(None, 10).unwrap();
     let sizes: Vec<_> = records.iter().map(|record| (record.changes.len(), record.omitted)).collect();
-    assert_eq!(sizes, [(AUDIT_CHANGES, 1), (AUDIT_CHANGES, 0), (12, 0)]);
+    assert_eq!(sizes, [(AUDIT_CHANGES, 1), (AUDIT_CHANGES, 0), (14, 0)]);
     let text = serde_json::to_string(&records).unwrap();
     assert!(!text.contains("secret") && !text.contains("sealed"), "{text}");
 }

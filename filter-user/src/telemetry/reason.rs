@@ -59,6 +59,8 @@ reasons! {
     RelayIdle = "relay_idle",
     /// Connection passed on, and closed because a rule was deployed that can reach its host.
     RelayWithdrawn = "relay_withdrawn",
+    /// Connection closed because its certificate was revoked, on a host that wants it.
+    CertificateRevoked = "certificate_revoked",
     /// Connection refused because the worker has as many as it may.
     TooManyConnections = "too_many_connections",
 }

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::Pin;
 use std::rc::Rc;
 
 use bytes::BytesMut;
@@ -111,21 +111,46 @@ async fn exchange<S: Transport>(context: &Rc<Context>, stream: TlsStream<S>, ses
         let (context, session) = (context.clone(), session.clone());
         async move { Ok::<_, Infallible>(request::serve(&context, &session, request).await) }
     });
-    let connection = http1::Builder::new()
+    let mut connection = http1::Builder::new()
         .max_headers(MAX_HEADERS)
         .max_header_size(MAX_HEAD)
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .serve_connection(TokioIo::new(stream), service);
-    let mut connection = pin!(connection);
     let mut draining = context.draining.clone();
+    let mut closable = session.ends_with_certificate().then(|| context.sessions.enter(session.clone()));
+    let serving = async {
+        let ended = tokio::select! {
+            biased;
+            result = &mut connection => Some(result),
+            _ = draining.wait_for(|draining| *draining) => None,
+        };
+        match ended {
+            Some(result) => result,
+            None => {
+                Pin::new(&mut connection).graceful_shutdown();
+                (&mut connection).await
+            }
+        }
+    };
+    let closing = async {
+        match &mut closable {
+            Some(closable) => closable.closing().await,
+            None => std::future::pending().await,
+        }
+    };
     let result = tokio::select! {
         biased;
-        result = connection.as_mut() => result,
-        _ = draining.wait_for(|draining| *draining) => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+        closed = closing => {
+            context.counters.count(Reason::CertificateRevoked);
+            let stream = connection.into_parts().io.into_inner();
+            // What waits in the socket is not for this client any more.
+            stream.get_ref().0.reset_at_end(true);
+            drop(stream);
+            drop(closed);
+            return;
         }
+        result = serving => result,
     };
     if let Err(error) = result {
         tracing::debug!(client = %session.client, %error, "a connection broke off");

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use super::ray::RayIds;
 use super::relay::Relays;
+use super::sessions::Sessions;
 use super::upstream::Upstreams;
 use crate::geo::Databases;
 use crate::origins::Origins;
@@ -34,6 +35,8 @@ pub(super) struct Context {
     pub(super) chains: RefCell<ChainCache>,
     /// Connections to upstreams.
     pub(super) upstreams: Upstreams,
+    /// Connections that are closed when their certificate is revoked.
+    pub(super) sessions: Rc<Sessions>,
     /// Connections that are passed on unopened.
     pub(super) relays: Rc<Relays>,
     /// Which origins they may be passed on to.

@@ -20,6 +20,7 @@ mod relay;
 mod request;
 mod respond;
 mod session;
+mod sessions;
 #[cfg(test)]
 mod tests;
 mod thread;

@@ -9,6 +9,7 @@ use rustls_pki_types::{CertificateDer, UnixTime};
 
 use super::context::Context;
 use super::fingerprint::Fingerprint;
+use crate::config::OnRevoke;
 use crate::pki::{ClientIdentity, TrustAnchors};
 use crate::snapshot::{HostPolicy, Snapshot, Termination};
 
@@ -116,6 +117,13 @@ impl Session {
             binding.generation = snapshot.generation;
         }
         binding.clone()
+    }
+
+    /// Whether a certificate was presented, on a host that wants its connection closed when it is revoked.
+    pub(super) fn ends_with_certificate(&self) -> bool {
+        let binding = self.binding.borrow();
+        let closes = binding.host.as_ref().is_some_and(|(_, host)| host.on_revoke == OnRevoke::Close);
+        closes && !self.chain.is_empty()
     }
 
     /// What the ClientHello says of the client's software; computed when a rule first asks for it.

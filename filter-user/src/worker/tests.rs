@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::stream;
 use http::{Request, Response, StatusCode};
-use http_body_util::{BodyExt, Empty, Full};
-use hyper::body::Incoming;
+use http_body_util::{BodyExt, Either, Empty, Full, StreamBody};
+use hyper::body::{Frame, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use rustls::{ClientConfig, RootCertStore};
@@ -19,7 +20,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_rustls::TlsConnector;
 
 use super::{Spawn, Worker, bind_listener};
-use crate::config::Config;
+use crate::config::{Config, Host};
 use crate::datapath::Datapath;
 use crate::fixtures::{add_authority, config, host, managed_authority, rule, state};
 use crate::model::{CertificateRecord, Change, RuleAction, State, SubjectParts, Timestamp};
@@ -28,6 +29,9 @@ use crate::pki::{CertificateRequest, ManagedAuthority, Validity};
 use crate::revocation::RevocationSet;
 use crate::snapshot::{Publisher, compile};
 use crate::telemetry::{AccessLog, Event, EventAction, Events, Reason};
+
+#[path = "revoke_tests.rs"]
+mod revocation;
 
 const HOST: &str = "api.example.com";
 const MTLS_RULE: &str =
@@ -54,7 +58,10 @@ struct Identity {
     key: PrivateKeyDer<'static>,
 }
 
-/// An upstream that answers every request with the names of its header fields.
+/// A path whose answer does not end.
+const ENDLESS: &str = "/endless";
+
+/// An upstream that answers every request with the names of its header fields, but for [`ENDLESS`].
 async fn upstream() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -62,7 +69,12 @@ async fn upstream() -> SocketAddr {
         while let Ok((stream, _)) = listener.accept().await {
             let service = service_fn(|request: Request<Incoming>| async move {
                 let names: Vec<_> = request.headers().keys().map(|name| name.as_str().to_owned()).collect();
-                Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(names.join(" ")))))
+                let endless = || Ok::<_, Infallible>(Frame::data(Bytes::from_static(&[0; 16 * 1024])));
+                Ok::<_, Infallible>(Response::new(if request.uri().path() == ENDLESS {
+                    Either::Right(StreamBody::new(stream::repeat_with(endless)))
+                } else {
+                    Either::Left(Full::new(Bytes::from(names.join(" "))))
+                }))
             });
             tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service));
         }
@@ -72,7 +84,13 @@ async fn upstream() -> SocketAddr {
 
 impl Fixture {
     pub(super) async fn new(rules: &[&str]) -> Self {
+        Self::with(rules, |_| {}).await
+    }
+
+    /// With another configuration of the host.
+    async fn with(rules: &[&str], configure: impl FnOnce(&mut Host)) -> Self {
         let mut host = host(HOST, true);
+        configure(&mut host);
         host.termination.as_mut().unwrap().upstream.address = upstream().await;
         let config = config(vec![host]);
         let authority = managed_authority();

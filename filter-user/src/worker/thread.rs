@@ -36,6 +36,8 @@ pub enum Command {
     Publish(Arc<Snapshot>, oneshot::Sender<()>),
     /// Acknowledge that every decision made before this command was received is made: what shared state was changed before is in force.
     Fence(oneshot::Sender<()>),
+    /// Close the connections whose certificate is revoked, of hosts that want it; acknowledged when they are closed.
+    CloseRevoked(oneshot::Sender<()>),
     /// Say what is passed on unopened.
     Relays(oneshot::Sender<RelayReport>),
 }
@@ -156,6 +158,14 @@ impl Worker {
         self.command(Command::Fence).await
     }
 
+    /// Closes the connections whose certificate is revoked, of hosts that want it; returns when they are closed.
+    ///
+    /// # Errors
+    /// When the worker is gone or stuck.
+    pub async fn close_revoked(&self) -> Result<(), WorkerError> {
+        self.command(Command::CloseRevoked).await
+    }
+
     /// What the worker passes on unopened.
     ///
     /// # Errors
@@ -202,6 +212,7 @@ async fn run(spawn: Spawn, counters: Arc<Counters>, mut commands: mpsc::Unbounde
         geo,
         chains: RefCell::new(ChainCache::new(CHAIN_CACHE)),
         upstreams: Upstreams::default(),
+        sessions: Rc::default(),
         relays: Rc::default(),
         origins,
         relay_idle_timeout,
@@ -244,17 +255,25 @@ fn obey(context: &Context, command: Command) {
                 passthrough.is_some_and(|now| now.origins == relayed.origins && !now.blocked.contains(client.ip()))
             });
             context.in_force.replace(InForce::new(snapshot));
-            tokio::task::spawn_local(async move {
-                for ended in lost {
-                    // An error is what is waited for: the connection is gone, and its end of the channel with it.
-                    let _ = ended.await;
-                }
-                let _ = acknowledge.send(());
-            });
+            acknowledge_when_ended(lost, acknowledge);
+        }
+        Command::CloseRevoked(acknowledge) => {
+            acknowledge_when_ended(context.sessions.close_revoked(context), acknowledge);
         }
         Command::Fence(acknowledge) => drop(acknowledge.send(())),
         Command::Relays(answer) => drop(answer.send(context.relays.report())),
     }
+}
+
+/// Acknowledges a command when all these connections have ended.
+fn acknowledge_when_ended(lost: Vec<oneshot::Receiver<()>>, acknowledge: oneshot::Sender<()>) {
+    tokio::task::spawn_local(async move {
+        for ended in lost {
+            // An error is what is waited for: the connection is gone, and its end of the channel with it.
+            let _ = ended.await;
+        }
+        let _ = acknowledge.send(());
+    });
 }
 
 /// Waits for the open connections, which have seen `draining` too; rules can still be changed meanwhile.

@@ -28,9 +28,13 @@ pub(super) fn play(lab: &Lab, datapath: &str, table: &mut Table<'_>) -> Result<(
 
     Table::operator(&format!("mtls-filter rule create --name shop --host {SHOP}"));
     let rule = lab.filter.protect(SHOP)?;
-    table.row("openssl", "the open connection, when the command has returned", &Outcome::Reset, || {
+    table.row("openssl", "the open connection, when the command has returned", &Outcome::Closed, || {
         let connection = open.as_mut().ok_or_else(|| anyhow::anyhow!("there was no open connection"))?;
-        Ok(request(connection).unwrap_or_else(|error| Outcome::of_error(&error)))
+        // openssl ends when it is reset; what is seen of it depends on whether it already has.
+        Ok(match request(connection).unwrap_or_else(|error| Outcome::of_error(&error)) {
+            Outcome::Reset => Outcome::Closed,
+            other => other,
+        })
     });
     table.row("curl", "a new one, without a certificate", &BLOCKED, || Ok(lab.curl(SHOP).run()?.outcome));
     let frank = lab.filter.client_certificate("frank")?;

@@ -61,6 +61,7 @@ pub struct Host {
     name: String,
     mtls: bool,
     forwards_certificate: bool,
+    closes_on_revoke: bool,
     upstream: Option<Upstream>,
     origins: Vec<SocketAddr>,
 }
@@ -70,7 +71,14 @@ impl Host {
     #[must_use]
     pub fn mtls(name: &str) -> Self {
         let upstream = Some(Upstream::Echo);
-        Self { name: name.to_owned(), mtls: true, forwards_certificate: false, upstream, origins: Vec::new() }
+        Self {
+            name: name.to_owned(),
+            mtls: true,
+            forwards_certificate: false,
+            closes_on_revoke: false,
+            upstream,
+            origins: Vec::new(),
+        }
     }
 
     /// A host that does not.
@@ -109,6 +117,9 @@ impl Host {
         if self.forwards_certificate {
             writeln!(text, "forward_client_cert = true")?;
         }
+        if self.closes_on_revoke {
+            writeln!(text, "on_revoke = \"close\"")?;
+        }
         if !self.origins.is_empty() {
             let origins: Vec<_> = self.origins.iter().map(|origin| format!("\"{origin}\"")).collect();
             let expects_header = self.origins.iter().any(|origin| PROXY_ORIGINS.contains(origin));
@@ -123,6 +134,12 @@ impl Host {
     #[must_use]
     pub fn forwards_certificate(self) -> Self {
         Self { forwards_certificate: true, ..self }
+    }
+
+    /// The same host, closing the connections of certificates when they are revoked.
+    #[must_use]
+    pub fn closes_on_revoke(self) -> Self {
+        Self { closes_on_revoke: true, ..self }
     }
 
     pub(super) fn is_on(&self, upstream: Upstream) -> bool {

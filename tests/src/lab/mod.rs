@@ -38,6 +38,7 @@ mod filter;
 mod host;
 mod namespace;
 mod network;
+mod openssl_authority;
 mod origin;
 mod pki;
 mod process;
@@ -54,7 +55,8 @@ pub use namespace::Namespace;
 pub use network::{
     CLIENT_IPV4, CLIENT_IPV6, EDGE_IPV4, EDGE_IPV6, Network, ORIGIN_IPV4, TLS_ORIGIN_IPV4, TLS_ORIGIN_IPV6,
 };
-pub use origin::{Echo, Nginx, RecordedRequest, hex};
+pub use openssl_authority::OpensslAuthority;
+pub use origin::{Echo, ListServer, Manner, Nginx, RecordedRequest, hex, replace};
 pub use pki::{Authority, ClientCertificate, Issued};
 pub use process::Process;
 pub use programs::find_nginx;

@@ -1,6 +1,6 @@
 //! A program that runs beside the scenario, with its output in a file, ended when it is dropped.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
@@ -60,6 +60,31 @@ impl Process {
         Ok(())
     }
 
+    /// Bytes of memory that it and its children have.
+    ///
+    /// # Errors
+    /// If the system cannot say.
+    pub fn resident_bytes(&self) -> Result<u64> {
+        let mut bytes = resident_bytes(self.child.id())?;
+        for entry in fs::read_dir("/proc")?.flatten() {
+            let Some(id) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+            if parent(id) == Some(self.child.id()) {
+                // One that has just ended has nothing.
+                bytes += resident_bytes(id).unwrap_or(0);
+            }
+        }
+        Ok(bytes)
+    }
+
+    /// Sends it SIGHUP, by which servers read their files again.
+    ///
+    /// # Errors
+    /// If it cannot be signalled.
+    pub fn hang_up(&self) -> Result<()> {
+        let pid = i32::try_from(self.child.id())?;
+        kill(Pid::from_raw(pid), Signal::SIGHUP).with_context(|| format!("cannot signal {}", self.name))
+    }
+
     /// Whether it is still running.
     ///
     /// # Errors
@@ -111,6 +136,21 @@ impl Process {
     pub fn log(&self, lines: usize) -> String {
         tail(&self.log, lines)
     }
+}
+
+/// Bytes of memory that a process has.
+fn resident_bytes(id: u32) -> Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{id}/status"))?;
+    let kilobytes = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"));
+    let kilobytes: u64 = kilobytes.context("no VmRSS")?.trim().parse()?;
+    Ok(kilobytes * 1_024)
+}
+
+/// The process that started another one.
+fn parent(id: u32) -> Option<u32> {
+    let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+    // The name before it is in parentheses and may hold anything.
+    stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
 }
 
 impl Drop for Process {

@@ -12,7 +12,7 @@ use super::config::{self, Config, ECHO_PORT, Host, NGINX_PORT, Zone};
 use super::datapath::Datapath;
 use super::filter::{CommandOutcome, Filter, Privilege};
 use super::host::Aftermath;
-use super::network::{Network, ORIGIN_IPV4};
+use super::network::{EDGE_IPV4, Network, ORIGIN_IPV4};
 use super::origin::{Echo, Nginx};
 use super::pki::{self, Authority, ClientCertificate};
 use super::receiver::Receiver;
@@ -204,6 +204,27 @@ impl Lab {
         let address = (ORIGIN_IPV4, NGINX_PORT).into();
         self.nginx = Some(Nginx::start(&self.network.origin, address, &self.directory.0, self.tls.as_ref())?);
         Ok(())
+    }
+
+    /// Runs a program of a client in `directory`. It trusts the servers' authority where it asks the usual variables for one, and curl
+    /// finds the host of the filter by the names in `hosts`.
+    ///
+    /// # Errors
+    /// If it cannot be run.
+    pub fn run_client(
+        &self,
+        program: &str,
+        arguments: &[&str],
+        directory: &Path,
+        hosts: &[&str],
+    ) -> Result<CommandOutcome> {
+        let resolve = hosts.iter().map(|host| format!("resolve = \"{host}:{}:{EDGE_IPV4}\"\n", self.port));
+        fs::write(directory.join(".curlrc"), resolve.chain(["silent\n".to_owned()]).collect::<String>())?;
+        let authority = self.authority.certificate_file();
+        let mut command = self.network.client.command(programs::find(program)?)?;
+        command.args(arguments).current_dir(directory);
+        command.env("CURL_HOME", directory).env("CURL_CA_BUNDLE", &authority).env("SSL_CERT_FILE", &authority);
+        Ok(CommandOutcome::of(&programs::output(&mut command)?))
     }
 
     /// A client's certificate from an authority that no zone knows.

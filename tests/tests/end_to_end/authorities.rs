@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 on_every_datapath!(
     a_certificate_of_an_uploaded_authority_counts_where_it_is_associated,
     a_host_asks_for_certificates_while_an_uploaded_authority_is_associated,
+    several_authorities_count_on_one_host_each_for_itself,
+    certificates_of_a_rotated_authority_count_until_it_is_deleted,
 );
 
 /// Uploads an authority, and returns its id.
@@ -61,5 +63,46 @@ fn a_host_asks_for_certificates_while_an_uploaded_authority_is_associated(setup:
     assert_eq!(lab.curl(WWW).run()?.status()?, 403);
     assert_eq!(lab.curl(WWW).certificate(&bob).run()?.status()?, 200);
     assert_eq!(lab.curl(WWW).certificate(&alice).run()?.status()?, 403, "the zone's own is not associated");
+    Ok(())
+}
+
+fn several_authorities_count_on_one_host_each_for_itself(setup: Setup) -> Result<()> {
+    let lab = setup.start()?;
+    lab.filter.protect(API)?;
+    let alice = lab.filter.client_certificate("alice")?;
+    let (one, two) = (Authority::create(lab.directory(), "one")?, Authority::create(lab.directory(), "two")?);
+    let (bob, carol) = (one.client("bob")?, two.client("carol")?);
+    let (first, second) = (upload(&lab.filter, &one)?, upload(&lab.filter, &two)?);
+    let seen = || -> Result<_> {
+        let status = |certificate| lab.curl(API).certificate(certificate).run()?.status();
+        Ok([status(&alice)?, status(&bob)?, status(&carol)?])
+    };
+    for (authority, hosts, expected) in [
+        (&first, &[API][..], [200, 200, 403]),
+        (&second, &[API], [200, 200, 200]),
+        (&first, &[], [200, 403, 200]),
+        (&second, &[], [200, 403, 403]),
+    ] {
+        associate(&lab.filter, authority, hosts)?;
+        assert_eq!(seen()?, expected, "{authority} on {hosts:?}");
+    }
+    Ok(())
+}
+
+fn certificates_of_a_rotated_authority_count_until_it_is_deleted(setup: Setup) -> Result<()> {
+    let lab = setup.start()?;
+    lab.filter.protect(API)?;
+    let old = lab.filter.client_certificate("old")?;
+    let before = lab.filter.call("GET", "/api/v1/zones/example.com/ca", &json!({}))?;
+    lab.filter.call("POST", "/api/v1/zones/example.com/ca/rotate", &json!({}))?;
+    let new = lab.filter.client_certificate("new")?;
+    let mut open = lab.connect(API).certificate(&old).open()?;
+    assert_eq!(open.get("/")?.status, 200, "the overlap");
+    assert_eq!(lab.curl(API).certificate(&new).run()?.status()?, 200);
+    let retired = format!("/api/v1/zones/example.com/cas/{}", before["id"].as_str().context("an id")?);
+    lab.filter.call("DELETE", &retired, &json!({}))?;
+    assert_eq!(open.get("/")?.status, 403, "on the open connection");
+    assert_eq!(lab.curl(API).certificate(&old).run()?.status()?, 403);
+    assert_eq!(lab.curl(API).certificate(&new).run()?.status()?, 200);
     Ok(())
 }

@@ -7,6 +7,7 @@
 mod authorities;
 mod backup;
 mod command_line;
+mod crl;
 mod datapath;
 mod deployment;
 mod documents;
@@ -25,6 +26,7 @@ mod passthrough_shown;
 mod penalty;
 mod restart;
 mod revocation;
+mod snippets;
 mod upstream;
 mod verdicts;
 mod waiting;

@@ -39,6 +39,14 @@ fn hello() -> Result<Vec<u8>> {
     Ok(hello)
 }
 
+/// Listens with room for the checks that come while the test is busy elsewhere.
+fn listen(address: SocketAddr) -> Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    socket.bind(&address.into())?;
+    socket.listen(4096)?;
+    Ok(socket.into())
+}
+
 /// A filter in front of an origin that this test plays.
 struct Stage {
     lab: Lab,
@@ -48,8 +56,7 @@ struct Stage {
 impl Stage {
     fn new(setup: Setup) -> Result<Self> {
         let lab = setup.hosts([Host::passed(WWW, &ORIGINS)]).start()?;
-        let listen = || ORIGINS.iter().map(|origin| Ok(TcpListener::bind(origin)?)).collect();
-        let origins = lab.network.origin.enter(listen)?;
+        let origins = lab.network.origin.enter(|| ORIGINS.into_iter().map(listen).collect())?;
         // Checks are connections too; they say nothing.
         let is_up = |origin| lab.filter.status()?.origin_is_up(origin);
         wait_for("both origins are up", || Ok(is_up(ORIGINS[0])? && is_up(ORIGINS[1])?))?;

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Result;
-use filter_tests::lab::{API, Outcome, Setup};
+use filter_tests::lab::{API, Host, OTHER_API, Outcome, Setup, WWW};
 use filter_tests::on_every_datapath;
 
 on_every_datapath!(
@@ -14,6 +14,7 @@ on_every_datapath!(
     a_certificate_that_expires_is_blocked_on_its_open_connection,
     nothing_gets_through_after_the_revocation_returned,
     revoking_twice_is_no_error_and_an_unknown_id_is_one,
+    a_host_that_wants_it_closes_the_connections_of_a_revoked_certificate,
 );
 
 fn a_plain_rule_lets_revoked_certificates_through(setup: Setup) -> Result<()> {
@@ -110,5 +111,31 @@ fn revoking_twice_is_no_error_and_an_unknown_id_is_one(setup: Setup) -> Result<(
     let outcome = lab.filter.attempt(&["cert", "revoke", "no-such-certificate"])?;
     assert_ne!(outcome.code, Some(0));
     assert_eq!(outcome.errors.lines().count(), 1, "one line says why: {outcome:?}");
+    Ok(())
+}
+
+fn a_host_that_wants_it_closes_the_connections_of_a_revoked_certificate(setup: Setup) -> Result<()> {
+    let lab = setup.hosts([Host::mtls(API).closes_on_revoke(), Host::mtls(OTHER_API), Host::plain(WWW)]).start()?;
+    lab.filter.protect(API)?;
+    let alice = lab.filter.client_certificate("alice")?;
+    let bob = lab.filter.client_certificate("bob")?;
+    let mut closed = lab.connect(API).certificate(&alice).open()?;
+    let mut elsewhere = lab.connect(OTHER_API).certificate(&alice).open()?;
+    let mut others = lab.connect(API).certificate(&bob).open()?;
+    for connection in [&mut closed, &mut elsewhere, &mut others] {
+        assert_eq!(connection.get("/")?.status, 200);
+    }
+    lab.filter.revoke(&alice)?;
+    assert!(closed.get("/").is_err(), "closed");
+    assert_eq!(others.get("/")?.status, 200, "another certificate is not touched");
+    assert_eq!(elsewhere.get("/")?.status, 200, "nor a host that does not want it and that no rule protects");
+    assert_eq!(lab.curl(API).certificate(&alice).run()?.status()?, 403);
+    lab.filter.reactivate(&alice)?;
+    let mut again = lab.connect(API).certificate(&alice).open()?;
+    assert_eq!(again.get("/")?.status, 200);
+    lab.filter.revoke(&bob)?;
+    assert_eq!(again.get("/")?.status, 200);
+    let counted = lab.filter.status()?.request_counters();
+    assert!(counted.contains(&("certificate_revoked".to_owned(), 2)), "{counted:?}");
     Ok(())
 }

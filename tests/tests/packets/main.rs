@@ -7,6 +7,7 @@
     reason = "a test that meets what it does not expect should panic"
 )]
 
+mod closing;
 mod corpus;
 mod differential;
 mod frame;
@@ -23,3 +24,4 @@ mod splicing;
 mod steering;
 mod table;
 mod translation;
+mod vlan;

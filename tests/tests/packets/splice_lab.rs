@@ -83,7 +83,8 @@ impl World {
         let mut world = Self { kernel, receivers, network };
         let start = Instant::now();
         while !world.kernel.unreachable_origins().is_empty() {
-            assert!(start.elapsed() < PATIENCE, "{:?}", world.kernel.unreachable_origins());
+            let refused = world.kernel.refused_interfaces();
+            assert!(start.elapsed() < PATIENCE, "{:?}, {refused:?}", world.kernel.unreachable_origins());
             thread::sleep(Duration::from_millis(100));
             world.sweep(Duration::from_secs(3600));
         }
@@ -144,7 +145,12 @@ impl World {
 
     /// Serves each connection at the origin by `serve`, on a thread of its own.
     pub(crate) fn origin(&self, serve: fn(TcpStream)) {
-        for address in origins() {
+        self.serve(&origins(), serve);
+    }
+
+    /// The same for an origin with other addresses.
+    pub(crate) fn serve(&self, addresses: &[SocketAddr], serve: fn(TcpStream)) {
+        for address in addresses {
             let listener = self.network.origin.enter(|| Ok(TcpListener::bind(address)?)).unwrap();
             thread::spawn(move || {
                 for stream in listener.incoming() {

@@ -1,4 +1,4 @@
-//! The programs of the lab: `ip`, `ethtool`, `nginx`, `openssl`, `curl`.
+//! The programs of the lab: `ip`, `ethtool`, `nginx`, `openssl`, `curl`, `python3`.
 //!
 //! nginx is unpacked into the tool cache unless the system has one: installing the package would start a web server on the
 //! developer's host.
@@ -23,30 +23,32 @@ pub(crate) struct Programs {
     pub(crate) openssl: PathBuf,
     /// The other real client.
     pub(crate) curl: PathBuf,
+    /// Runs what the daemon tells Python programmers to write.
+    pub(crate) python: PathBuf,
     /// Shared libraries that came with nginx when it was unpacked; belongs in its `LD_LIBRARY_PATH`.
     pub(crate) libraries: Option<PathBuf>,
 }
 
 impl Programs {
     /// Name and path of each program.
-    pub(crate) fn each(&self) -> [(&'static str, &Path); 5] {
+    pub(crate) fn each(&self) -> [(&'static str, &Path); 6] {
         [
             ("ip", &self.ip),
             ("ethtool", &self.ethtool),
             ("nginx", &self.nginx),
             ("openssl", &self.openssl),
             ("curl", &self.curl),
+            ("python3", &self.python),
         ]
     }
 }
 
 /// Finds the programs, installing those that are missing.
 pub(crate) fn ensure() -> Result<Programs> {
-    let missing: Vec<&str> = [("ip", "iproute2"), ("ethtool", "ethtool"), ("openssl", "openssl"), ("curl", "curl")]
-        .into_iter()
-        .filter(|(program, _)| find(program).is_none())
-        .map(|(_, package)| package)
-        .collect();
+    let packages =
+        [("ip", "iproute2"), ("ethtool", "ethtool"), ("openssl", "openssl"), ("curl", "curl"), ("python3", "python3")];
+    let missing: Vec<&str> =
+        packages.into_iter().filter(|(program, _)| find(program).is_none()).map(|(_, package)| package).collect();
     if !missing.is_empty() {
         apt::install(&missing)?;
     }
@@ -56,6 +58,7 @@ pub(crate) fn ensure() -> Result<Programs> {
         ethtool: found("ethtool")?,
         openssl: found("openssl")?,
         curl: found("curl")?,
+        python: found("python3")?,
         nginx,
         libraries,
     })

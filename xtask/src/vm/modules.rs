@@ -9,8 +9,9 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-/// What the lab uses of the kernel that may be a module: interfaces, packet loss, and what `ss` asks.
-const WANTED: [&str; 5] = ["veth", "bridge", "sch_netem", "tcp_diag", "inet_diag"];
+/// What the lab uses of the kernel that may be a module: interfaces, packet loss, programs at ingress before there were links for them (Linux
+/// 6.6), and what `ss` asks.
+const WANTED: [&str; 8] = ["veth", "bridge", "8021q", "sch_netem", "sch_ingress", "cls_bpf", "tcp_diag", "inet_diag"];
 
 /// A module to load.
 #[derive(Debug)]

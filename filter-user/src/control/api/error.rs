@@ -9,6 +9,7 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 
 use super::dto::{ErrorInfo, ErrorSource, Failure, SourceSpan};
 use crate::control::ControlError;
+use crate::control::crl::CrlRefusal;
 use crate::model::{IdError, ModelError};
 use crate::pki::{IssueError, UploadError};
 use crate::snapshot::CompileError;
@@ -149,7 +150,11 @@ impl From<ControlError> for ApiError {
                 (StatusCode::BAD_REQUEST, code::INVALID)
             }
             ControlError::Compile(CompileError::Rules { problems, .. }) => return rule_problems(&message, problems),
-            ControlError::Compile(_) => (StatusCode::BAD_REQUEST, code::INVALID),
+            ControlError::Crl(CrlRefusal::SharedKey(..)) => (StatusCode::CONFLICT, code::CONFLICT),
+            ControlError::Crl(CrlRefusal::Authority(_) | CrlRefusal::Interrupted) => {
+                (StatusCode::INTERNAL_SERVER_ERROR, code::INTERNAL)
+            }
+            ControlError::Compile(_) | ControlError::Crl(_) => (StatusCode::BAD_REQUEST, code::INVALID),
             ControlError::Issue(IssueError::OutlivesAuthority(_)) => (StatusCode::CONFLICT, code::CONFLICT),
             ControlError::Store(StoreError::Conflict { .. }) => (StatusCode::CONFLICT, code::CONFLICT),
             ControlError::Store(StoreError::Model(error)) => model_error(error),

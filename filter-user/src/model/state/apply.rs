@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::{Edit, Group, ModelError, State};
 use crate::model::change::{Change, Position};
+use crate::model::crl::CrlRecord;
 use crate::model::id::{AuthorityId, CertificateId, FilterId, ItemId, ListId, RuleId, RulesetId, ZoneId};
 use crate::model::limits;
 use crate::model::record::{
@@ -86,6 +87,8 @@ impl Editor {
             Change::AddToken(record) => self.add_token(record),
             Change::ReplaceToken(record) => self.replace_token(record),
             Change::RemoveToken(id) => self.remove(RecordKey::Token(*id)),
+            Change::SetCrl(record) => self.set_crl(record),
+            Change::RemoveCrl(authority) => self.remove(RecordKey::Crl(*authority)),
         }
     }
 
@@ -153,7 +156,27 @@ impl Editor {
         let revocations = self.state.revocations().filter(|record| record.authority == id);
         let keys: Vec<_> = revocations.map(|record| RecordKey::Revocation(id, record.serial.clone())).collect();
         keys.into_iter().try_for_each(|key| self.remove(key))?;
+        if self.state.crl(id).is_some() {
+            self.remove(RecordKey::Crl(id))?;
+        }
         self.remove(key)
+    }
+
+    fn set_crl(&mut self, record: &CrlRecord) -> Outcome {
+        let key = RecordKey::Authority(record.authority);
+        let authority = self.state.authority(record.authority).ok_or(ModelError::NotFound(key))?;
+        if authority.kind == AuthorityKind::Managed {
+            return Err(invalid("a CRL", "can be loaded for an uploaded authority only: we know what ours revoked"));
+        }
+        let (least, most) = (limits::CRL_REFRESH_SECONDS_MIN, limits::CRL_REFRESH_SECONDS_MAX);
+        if !(least..=most).contains(&record.refresh_seconds) {
+            return Err(invalid(
+                "the time between two questions for a CRL",
+                format!("must be {least} to {most} seconds"),
+            ));
+        }
+        self.put(Record::Crl(Arc::new(record.clone())));
+        Ok(())
     }
 
     fn add_certificate(&mut self, record: &CertificateRecord) -> Outcome {

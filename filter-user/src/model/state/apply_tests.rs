@@ -1,7 +1,7 @@
 //! What a state lets be done to it.
 
 use super::*;
-use crate::model::{Legacy, ListKind, SealedKey, Serial, SubjectParts};
+use crate::model::{Legacy, ListKind, SealedKey, Serial, SubjectParts, TokenId, WhenStale};
 use crate::revocation::{IssuerKeyHash, RevocationKey};
 
 const AT: Timestamp = Timestamp::from_unix_seconds(1_000);
@@ -383,4 +383,114 @@ fn a_zone_takes_as_many_filters_as_the_limit_and_not_one_more() {
     let full = after(&State::default(), &(0..limits::FILTERS_PER_ZONE).map(|_| filter()).collect::<Vec<_>>());
     let expected = ModelError::Limit { what: "filters in a zone", limit: limits::FILTERS_PER_ZONE };
     assert_eq!(full.apply(&[filter()]).unwrap_err(), expected);
+}
+
+fn crl(authority: AuthorityId, refresh_seconds: u32) -> Change {
+    Change::SetCrl(CrlRecord {
+        authority,
+        source: None,
+        delta_source: None,
+        refresh_seconds,
+        when_stale: WhenStale::Deny,
+        uploaded: None,
+        modified: AT,
+    })
+}
+
+#[test]
+fn only_an_uploaded_authority_has_a_crl_and_it_goes_with_the_authority() {
+    let (managed, uploaded) = (authority(AuthorityKind::Managed), authority(AuthorityKind::Uploaded));
+    let adds = [&managed, &uploaded].map(|record| Change::AddAuthority(record.clone()));
+    let state = after(&State::default(), &adds);
+    assert!(matches!(state.apply(&[crl(managed.id, 60)]), Err(ModelError::Invalid { .. })));
+    assert!(matches!(state.apply(&[crl(AuthorityId::generate(), 60)]), Err(ModelError::NotFound(_))));
+    let with = after(&state, &[crl(uploaded.id, 60)]);
+    assert_eq!(with.crls().map(|record| record.authority).collect::<Vec<_>>(), [uploaded.id]);
+    let gone = with.apply(&[Change::RemoveAuthority(uploaded.id)]).unwrap();
+    assert!(gone.state.crl(uploaded.id).is_none() && gone.touched.contains(&RecordKey::Crl(uploaded.id)));
+    assert!(after(&with, &[Change::RemoveCrl(uploaded.id)]).crl(uploaded.id).is_none());
+    assert!(matches!(state.apply(&[Change::RemoveCrl(uploaded.id)]), Err(ModelError::NotFound(_))));
+}
+
+#[test]
+fn a_server_is_asked_for_a_crl_neither_too_often_nor_too_rarely() {
+    let uploaded = authority(AuthorityKind::Uploaded);
+    let state = after(&State::default(), &[Change::AddAuthority(uploaded.clone())]);
+    let (least, most) = (limits::CRL_REFRESH_SECONDS_MIN, limits::CRL_REFRESH_SECONDS_MAX);
+    for (seconds, allowed) in [(least - 1, false), (least, true), (most, true), (most + 1, false)] {
+        assert_eq!(state.apply(&[crl(uploaded.id, seconds)]).is_ok(), allowed, "{seconds}");
+    }
+}
+
+/// What there may be so many of, one more of it, and the limit.
+type Limited = (fn(usize) -> Change, &'static str, usize);
+
+#[test]
+fn there_is_as_much_of_everything_as_its_limit_and_not_one_more() {
+    let list = |number: usize| {
+        let name = format!("list_{number}");
+        let (id, description) = (ListId::generate(), String::new());
+        Change::AddList(ListRecord { id, kind: ListKind::Ip, name, description, created: AT, modified: AT })
+    };
+    let token = |number: usize| {
+        Change::AddToken(TokenRecord {
+            id: TokenId::generate(),
+            name: number.to_string(),
+            secret_sha256: number.to_string(),
+            scopes: Vec::new(),
+            zones: None,
+            created: AT,
+            expires: None,
+            disabled: false,
+        })
+    };
+    let all: [Limited; 3] = [
+        (|_| Change::AddAuthority(authority(AuthorityKind::Uploaded)), "certificate authorities", limits::AUTHORITIES),
+        (list, "lists", limits::LISTS),
+        (token, "API tokens", limits::TOKENS),
+    ];
+    for (make, what, limit) in all {
+        let full = after(&State::default(), &(0..limit).map(make).collect::<Vec<_>>());
+        assert_eq!(full.apply(&[make(limit)]).unwrap_err(), ModelError::Limit { what, limit });
+    }
+}
+
+#[test]
+fn an_association_takes_as_many_names_as_the_limit_and_not_one_more() {
+    let limit = limits::HOSTNAMES_PER_ASSOCIATION;
+    let names = |count: usize| {
+        let hostnames = (0..count).map(|number| format!("host{number}.example.com")).collect();
+        Change::SetAssociation(AssociationRecord { zone: zone(), authority: None, hostnames })
+    };
+    let full = after(&State::default(), &[names(limit)]);
+    assert_eq!(full.association(zone(), None).unwrap().hostnames.len(), limit);
+    let error = full.apply(&[names(limit + 1)]).unwrap_err();
+    assert_eq!(error, ModelError::Limit { what: "host names bound to one authority in a zone", limit });
+}
+
+#[test]
+fn the_value_of_a_setting_has_a_longest_length() {
+    let limit = limits::SETTING_BYTES;
+    // The quotes of the text count as well.
+    let setting = |bytes: usize| {
+        let value = "x".repeat(bytes - 2).into();
+        Change::SetSetting(SettingRecord { zone: zone(), name: "s".to_owned(), value, modified: AT })
+    };
+    assert!(State::default().apply(&[setting(limit)]).is_ok());
+    let error = State::default().apply(&[setting(limit + 1)]).unwrap_err();
+    assert_eq!(error, ModelError::Limit { what: "bytes in the value of a setting", limit });
+}
+
+#[test]
+fn a_zone_takes_as_many_certificates_as_the_limit_and_not_one_more() {
+    let managed = authority(AuthorityKind::Managed);
+    let add = |serial| Change::AddCertificate(certificate(managed.id, serial));
+    let mut state = after(&State::default(), &[Change::AddAuthority(managed.clone()), add(1)]);
+    assert_eq!(state.certificate_count(zone()), 1, "each is counted");
+    // A million would take minutes to make: the count says that all but one are there.
+    state.counts.insert_mut(Group::Certificates(zone()), limits::CERTIFICATES_PER_ZONE - 1);
+    let full = after(&state, &[add(2)]);
+    assert_eq!(full.certificate_count(zone()), limits::CERTIFICATES_PER_ZONE);
+    let expected = ModelError::Limit { what: "client certificates in a zone", limit: limits::CERTIFICATES_PER_ZONE };
+    assert_eq!(full.apply(&[add(3)]).unwrap_err(), expected);
 }

@@ -18,6 +18,8 @@ pub struct Sample {
     pub sent: Instant,
     /// What came of it.
     pub outcome: Outcome,
+    /// How long that took, the connection included if one was opened.
+    pub took: Duration,
 }
 
 /// Clients that send requests until they are stopped. Half of them keep their connection, the others open one for each request.
@@ -78,7 +80,7 @@ impl Client {
         while !stop.load(Ordering::Relaxed) {
             let sent = Instant::now();
             let outcome = self.request().unwrap_or_else(|error| Outcome::of_error(&error));
-            samples.push(Sample { sent, outcome });
+            samples.push(Sample { sent, outcome, took: sent.elapsed() });
         }
         samples
     }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::Write as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, bail};
@@ -30,6 +30,16 @@ pub struct CommandOutcome {
     pub errors: String,
 }
 
+impl CommandOutcome {
+    pub(in super::super) fn of(output: &Output) -> Self {
+        Self {
+            code: output.status.code(),
+            output: String::from_utf8_lossy(&output.stdout).into_owned(),
+            errors: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
 /// A row of `cert list`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CertificateRow {
@@ -46,11 +56,7 @@ impl Filter {
     /// If it cannot be started.
     pub fn attempt(&self, arguments: &[&str]) -> Result<CommandOutcome> {
         let output = programs::output(&mut command_line(&self.binary, &self.directory, arguments))?;
-        Ok(CommandOutcome {
-            code: output.status.code(),
-            output: String::from_utf8_lossy(&output.stdout).into_owned(),
-            errors: String::from_utf8_lossy(&output.stderr).into_owned(),
-        })
+        Ok(CommandOutcome::of(&output))
     }
 
     /// Runs `mtls-filter` with `arguments` and returns what it printed.

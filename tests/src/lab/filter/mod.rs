@@ -116,6 +116,14 @@ impl Filter {
         Ok(fs::write(&self.config, change(&text))?)
     }
 
+    /// Bytes of memory that it has.
+    ///
+    /// # Errors
+    /// If the system cannot say.
+    pub fn resident_bytes(&self) -> Result<u64> {
+        self.process.resident_bytes()
+    }
+
     /// Whether it is running.
     ///
     /// # Errors

@@ -42,14 +42,23 @@ impl Nginx {
         directory: &Path,
         tls: Option<&(PathBuf, PathBuf)>,
     ) -> Result<Self> {
+        let files = directory.join("nginx");
+        let tls = tls.map(|(certificate, key)| tls_server(certificate, key, &files)).unwrap_or_default();
+        Self::start_with(namespace, address, directory, &(origin(address, &files) + &tls))
+    }
+
+    /// The same with any `server` blocks; one of them must listen on `address`.
+    ///
+    /// # Errors
+    /// If nginx is not installed or does not start.
+    pub fn start_with(namespace: &Namespace, address: SocketAddr, directory: &Path, servers: &str) -> Result<Self> {
         let nginx = programs::find_nginx()?;
         let directory = directory.join("nginx");
         for folder in ["files", "temporary"] {
             fs::create_dir_all(directory.join(folder))?;
         }
         let file = directory.join("nginx.conf");
-        let tls = tls.map(|(certificate, key)| tls_server(certificate, key, &directory)).unwrap_or_default();
-        fs::write(&file, configuration(address, &directory, &tls))?;
+        fs::write(&file, configuration(&directory, servers))?;
         let mut command = namespace.command(nginx)?;
         command.arg("-p").arg(&directory).arg("-c").arg(&file).arg("-e").arg(directory.join("error.log"));
         if let Some(libraries) = std::env::var_os(LIBRARIES_VARIABLE) {
@@ -60,6 +69,22 @@ impl Nginx {
             namespace.enter(|| Ok(TcpStream::connect_timeout(&address, Duration::from_secs(1))?)).is_ok()
         })?;
         Ok(Self { directory, process })
+    }
+
+    /// Has it read its files again.
+    ///
+    /// # Errors
+    /// If it cannot be told.
+    pub fn reload(&self) -> Result<()> {
+        self.process.hang_up()
+    }
+
+    /// Bytes of memory that it and its workers have.
+    ///
+    /// # Errors
+    /// If the system cannot say.
+    pub fn resident_bytes(&self) -> Result<u64> {
+        self.process.resident_bytes()
     }
 
     /// One line for each request that nginx has taken for one: `METHOD target status`.
@@ -79,12 +104,10 @@ impl Nginx {
     }
 }
 
-/// `$http_x` of nginx holds what came as `X`, and with `underscores_in_headers` as `x_`, so it shows a forged header in every
-/// spelling that a CGI behind nginx would be taken in by.
-fn configuration(address: SocketAddr, directory: &Path, tls: &str) -> String {
+fn configuration(directory: &Path, servers: &str) -> String {
     let directory = directory.display();
     format!(
-        r#"
+        r"
 daemon off;
 worker_processes 1;
 user root;
@@ -101,6 +124,18 @@ http {{
     client_max_body_size 0;
     underscores_in_headers on;
     keepalive_requests 100000;
+    {servers}
+}}
+"
+    )
+}
+
+/// `$http_x` of nginx holds what came as `X`, and with `underscores_in_headers` as `x_`, so it shows a forged header in every
+/// spelling that a CGI behind nginx would be taken in by.
+fn origin(address: SocketAddr, directory: &Path) -> String {
+    let directory = directory.display();
+    format!(
+        r#"
     server {{
         listen {address};
         location / {{
@@ -112,8 +147,6 @@ http {{
             dav_methods PUT;
         }}
     }}
-{tls}
-}}
 "#
     )
 }

@@ -1,7 +1,9 @@
 //! The forms in which the API takes and gives things. Wire types are not domain types: each is converted, and checked, at the border.
 
+mod crl;
 mod events;
 mod firewall;
+mod graphql;
 mod lists;
 mod passed;
 mod rulesets;
@@ -11,11 +13,13 @@ mod v4;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+pub use crl::{Crl, CrlCheck, LoadedCrl, SetCrl, UploadedAuthority};
 pub use events::{Event, EventCertificate, EventsFile, EventsStatus};
 pub use firewall::{
     DeletedFilter, DeletedFirewallRule, Filter, FilterBody, FirewallAction, FirewallRule, FirewallRuleBody, OneOrMany,
     ShownFilter,
 };
+pub use graphql::{GraphqlError, GraphqlExtensions, GraphqlLocation, GraphqlRequest, GraphqlResponse};
 pub use lists::{
     CreateList, CreatedItem, DescribeList, Hostname, List, ListItem, NewItem, Operation, OperationState, RemoveItems,
 };
@@ -26,7 +30,7 @@ pub use rulesets::{
 pub use v1::{
     Audit, AuditChange, Authority, CheckExpression, CheckedExpression, CreateMtlsRule, CreateRule, CreateToken,
     CreatedToken, Datapath, Explain, ExplainedComparison, ExplainedRule, Host, Id, PacketCount, Refusal, Rule, SetHost,
-    Status, Token, UpdateRule, Warning, Worker, Written, Zone,
+    Snippet, Status, Token, UpdateRule, Warning, Worker, Written, Zone,
 };
 pub use v4::{
     AccessCertificate, AccessSetting, AccessSettings, Account, AccountReference, ClientCertificate, CloudflareZone,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{BlockResponse, ErrorInfo, EventsStatus, Position};
+use super::{BlockResponse, Crl, ErrorInfo, EventsStatus, Position};
 
 /// A zone.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -36,6 +36,19 @@ pub struct Host {
 pub struct SetHost {
     /// Whether clients are asked for a certificate of the zone's managed CA.
     pub mtls: bool,
+}
+
+/// How a program uses a certificate.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Snippet {
+    /// `curl`, `python`, `android`, `ios` or `iot`.
+    pub target: String,
+    /// The same for people.
+    pub title: String,
+    /// The language of the text.
+    pub language: String,
+    /// The text to copy. The certificate and its key are in files named by the common name, `.crt` and `.key`.
+    pub text: String,
 }
 
 /// A CA of a zone.
@@ -338,8 +351,14 @@ pub struct Status {
     /// Hosts that are passed through unopened, and their origins.
     #[serde(default)]
     pub passed_through: super::PassedThrough,
-    /// Revoked certificates in the set.
+    /// Certificates that are revoked here.
     pub revoked: usize,
+    /// Certificates that CRLs of uploaded CAs revoke.
+    #[serde(default)]
+    pub listed: usize,
+    /// Those CRLs.
+    #[serde(default)]
+    pub crls: Vec<Crl>,
     /// The workers.
     pub workers: Vec<Worker>,
     /// Requests, and connections that ended before one, by reason; all workers together.

@@ -79,7 +79,10 @@ async fn bodies_that_are_too_long_are_refused_on_every_route() {
     let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
     let generation = api.generation().await;
     let long = format!("\"{}\"", "x".repeat(10 * 1024 * 1024)).into_bytes();
-    for (method, path, _) in operations().into_iter().filter(|(_, _, has_body)| *has_body) {
+    // A list may be longer than that: it has a limit and a test of its own.
+    let has_usual_limit = |path: &str| !path.ends_with("/crl/upload");
+    let operations = operations().into_iter().filter(|(_, path, has_body)| *has_body && has_usual_limit(path));
+    for (method, path, _) in operations {
         let path = filled(&api, &path).await;
         let answer = api.send(method.clone(), &path, &headers, long.clone()).await;
         assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE, "{method} {path}: {}", answer.body);

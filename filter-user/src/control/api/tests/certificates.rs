@@ -183,3 +183,28 @@ async fn what_is_no_certificate_request_and_no_authority_is_refused_by_its_reaso
     }
     assert_eq!(api.generation().await, generation, "nothing was changed");
 }
+
+#[tokio::test]
+async fn snippets_name_the_files_of_the_certificate_and_a_host_that_asks_for_it() {
+    let api = Api::start().await;
+    let created = json!({ "csr": signing_request("phone 1"), "validity_days": 1 });
+    let created = api.post("/client/v4/zones/example.com/client_certificates", created).await.result();
+    let path = |rest: &str| {
+        format!("/api/v1/zones/example.com/client_certificates/{}/snippets{rest}", created["id"].as_str().unwrap())
+    };
+    let snippets = api.get(&path("")).await.result();
+    let targets: Vec<_> =
+        snippets.as_array().unwrap().iter().map(|snippet| snippet["target"].as_str().unwrap()).collect();
+    assert_eq!(targets, ["curl", "python", "android", "ios", "iot"]);
+    assert_eq!(snippets[0]["text"], "curl --cert phone_1.crt --key phone_1.key https://api.example.com/\n");
+    let same = api.get(&path("?host=API.example.com.")).await.result();
+    assert_eq!(same, snippets);
+    for (query, status, pointer) in [("?host=www.example.com", 400, "/host"), ("?host=x", 400, "/host")] {
+        let answer = api.get(&path(query)).await;
+        assert_eq!((answer.refusal().0, answer.refusal().3), (status, pointer), "{query}");
+    }
+    let unknown = "/api/v1/zones/example.com/client_certificates/00000000-0000-4000-8000-000000000000/snippets";
+    assert_eq!(api.get(unknown).await.refusal().0, 404);
+    let elsewhere = path("").replace("example.com", "example.org");
+    assert_eq!(api.get(&elsewhere).await.refusal().0, 404, "certificates are of their zone");
+}

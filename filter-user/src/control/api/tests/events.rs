@@ -16,7 +16,7 @@ use crate::telemetry::{AccessRecord, ClientCertificate, EventAction, Reason, blo
 const EVENTS: &str = "/api/v1/zones/example.com/events";
 
 /// Makes events happen, and waits until they can be seen.
-async fn record(api: &Api, records: impl IntoIterator<Item = AccessRecord>) {
+pub(super) async fn record(api: &Api, records: impl IntoIterator<Item = AccessRecord>) {
     let mut tail = api.control.events.tail();
     let mut newest = tail.borrow_and_update().newest;
     for record in records {
@@ -26,7 +26,7 @@ async fn record(api: &Api, records: impl IntoIterator<Item = AccessRecord>) {
     tail.wait_for(|tail| tail.newest == newest).await.unwrap();
 }
 
-fn logged(ray_id: &str) -> AccessRecord {
+pub(super) fn logged(ray_id: &str) -> AccessRecord {
     AccessRecord {
         action: Some(EventAction::Log),
         reason: Reason::Proxied,
@@ -199,7 +199,7 @@ async fn a_follower_gets_what_he_asked_for_as_it_happens_and_goes_on_where_he_wa
     record(&api, [blocked("one"), logged("passed over"), blocked("two")]).await;
     let id = follower.next("id: ").await;
     let first = id.unwrap_or_default();
-    assert_eq!(follower.next("data: ").await.is_some(), true);
+    assert!(follower.next("data: ").await.is_some());
     assert_eq!(follower.ray().await, "two");
     let mut again = Follower::start(&api, &api.secret, "", &format!("last-event-id: {first}\r\n")).await;
     assert_eq!([again.ray().await, again.ray().await], ["passed over", "two"]);

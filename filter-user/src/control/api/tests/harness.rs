@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode, header};
@@ -10,18 +11,22 @@ use hyper_util::rt::TokioIo;
 use rcgen::{CertificateParams, DnType, KeyPair};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 
 use crate::config::{Admin, AdminTls, Config};
+use crate::control::crl::Crls;
 use crate::control::tokens::{self, Grant, Secret};
 use crate::control::{AdminServer, Author, Control, Current, Parts};
 use crate::datapath::Datapath;
 use crate::fixtures;
 use crate::model::{Change, Scope, Timestamp, ZoneId};
 use crate::origins::Origins;
+use crate::penalty::Offences;
 use crate::revocation::RevocationSet;
 use crate::snapshot::{Publisher, compile};
 use crate::store::{MasterKey, RedbStore, Revision};
 use crate::telemetry::{AccessLog, Events, Recorder};
+use crate::worker::{Spawn, Worker, bind_listener};
 
 /// A host whose mTLS is enabled by the configuration.
 pub(super) const API: &str = "api.example.com";
@@ -38,8 +43,13 @@ pub(super) struct Api {
     /// Of a token that may do everything.
     pub(super) secret: String,
     pub(super) control: Arc<Control>,
+    /// Of the state, and for files of tests.
+    pub(super) directory: tempfile::TempDir,
     /// Where events come from, in place of workers.
     pub(super) recorder: Recorder,
+    /// Where the workers listen.
+    pub(super) edges: Vec<SocketAddr>,
+    _drain: watch::Sender<bool>,
 }
 
 /// What was answered.
@@ -75,8 +85,13 @@ impl Answer {
 }
 
 impl Api {
-    /// Starts it.
+    /// Starts it, without workers.
     pub(super) async fn start() -> Self {
+        Self::with_workers(0).await
+    }
+
+    /// Starts it, and so many workers, each with a listener.
+    pub(super) async fn with_workers(count: usize) -> Self {
         let mut config =
             fixtures::config(vec![fixtures::host(API, true), fixtures::host(WWW, false), fixtures::host(SHOP, false)]);
         config.zones.extend(second_zone());
@@ -88,13 +103,36 @@ impl Api {
         let snapshot = Arc::new(compile(&config, &state, revision.number(), None).unwrap());
         let datapath = Datapath::open(&config.edge, 0, &[], &snapshot, Arc::default()).unwrap();
         let (recorder, events, _) = Events::start(AccessLog::off(), config.events.memory, None).unwrap();
+        let revocations = RevocationSet::new();
+        let listeners: Vec<_> = (0..count).map(|_| bind_listener(([127, 0, 0, 1], 0).into()).unwrap()).collect();
+        let edges = listeners.iter().map(|listener| listener.local_addr().unwrap()).collect();
+        let (drain, draining) = watch::channel(false);
+        let worker = |(index, listener)| {
+            let spawn = Spawn {
+                index,
+                cpu: None,
+                listeners: vec![listener],
+                snapshot: snapshot.clone(),
+                revocations: revocations.reader(),
+                geo: Arc::default(),
+                origins: Arc::default(),
+                relay_idle_timeout: Duration::from_secs(60),
+                offences: Offences::default(),
+                recorder: recorder.clone(),
+                draining: draining.clone(),
+            };
+            Worker::spawn(spawn).unwrap().0
+        };
+        let workers = listeners.into_iter().enumerate().map(worker).collect();
+        let directory = tempfile::tempdir().unwrap();
         let control = Control::new(Parts {
             origins: Origins::of(&config),
             config,
             access: AccessLog::off(),
             events,
-            publisher: Publisher::new(Vec::new(), datapath),
-            revocations: RevocationSet::new(),
+            publisher: Publisher::new(workers, datapath),
+            crls: Crls::open(directory.path(), &state, revocations.clone()).unwrap(),
+            revocations,
             store: Arc::new(store),
             master_key,
             current: Current { revision, state, snapshot },
@@ -103,7 +141,7 @@ impl Api {
         let server = AdminServer::bind(&admin, std::path::Path::new("unused")).unwrap();
         let address = server.url().strip_prefix("http://").unwrap().parse().unwrap();
         tokio::spawn(server.serve(control.clone(), std::future::pending()));
-        Self { address, secret: secret.expose().to_owned(), control, recorder }
+        Self { address, secret: secret.expose().to_owned(), control, directory, recorder, edges, _drain: drain }
     }
 
     /// Where it listens.
@@ -154,6 +192,18 @@ impl Api {
 
     pub(super) async fn delete(&self, path: &str) -> Answer {
         self.call(Method::DELETE, path, Value::Null).await
+    }
+
+    /// A call with the token that may do everything, and a body of any type.
+    pub(super) async fn send_as_admin(&self, method: Method, path: &str, media_type: &str, body: Vec<u8>) -> Answer {
+        let bearer = format!("Bearer {}", self.secret);
+        self.send(method, path, &[("authorization", &bearer), ("content-type", media_type)], body).await
+    }
+
+    /// A call with the token that may do everything, and an `Accept` header.
+    pub(super) async fn get_accepting(&self, path: &str, accept: &str) -> Answer {
+        let bearer = format!("Bearer {}", self.secret);
+        self.send(Method::GET, path, &[("authorization", &bearer), ("accept", accept)], Vec::new()).await
     }
 
     /// A call with the token that may do everything; no body for null.

@@ -1,12 +1,15 @@
 //! `/api/v1`: what is this program's own.
 
 mod audit;
+mod crls;
 pub(super) mod events;
 mod explain;
 mod mtls_rules;
 mod passed;
 mod penalties;
+mod published_crl;
 mod rules;
+mod snippets;
 mod status;
 mod store;
 mod tokens;
@@ -14,13 +17,16 @@ mod zones;
 
 use std::sync::Arc;
 
+use axum::extract::DefaultBodyLimit;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::control::Control;
+use crate::pki::CRL_BYTES;
 
 /// All routes of this API.
 pub(super) fn routes() -> OpenApiRouter<Arc<Control>> {
+    let uploads = OpenApiRouter::new().routes(routes!(crls::upload)).layer(DefaultBodyLimit::max(CRL_BYTES));
     OpenApiRouter::new()
         .routes(routes!(status::show))
         .routes(routes!(passed::flows))
@@ -44,6 +50,14 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Control>> {
         .routes(routes!(rules::check))
         .routes(routes!(mtls_rules::create))
         .routes(routes!(explain::explain))
+        .routes(routes!(snippets::list))
+        .routes(routes!(crls::list))
+        .routes(routes!(crls::show, crls::set, crls::remove))
+        .routes(routes!(crls::refresh))
+        .routes(routes!(published_crl::show))
+        .routes(routes!(published_crl::der))
+        .routes(routes!(published_crl::pem))
+        .merge(uploads)
         .routes(routes!(events::list))
         .routes(routes!(events::follow))
         .routes(routes!(events::show))

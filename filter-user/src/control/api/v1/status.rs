@@ -9,7 +9,7 @@ use super::super::answer::Answer;
 use super::super::caller::Caller;
 use super::super::dto::{self, Envelope};
 use super::super::error::ApiError;
-use super::{passed, zones};
+use super::{crls, passed, zones};
 use crate::control::Control;
 use crate::datapath::Datapath;
 use crate::kernel::Count;
@@ -41,6 +41,8 @@ pub(super) async fn show(State(control): State<Arc<Control>>, caller: Caller) ->
         zones: zones::zones(&control, &state, &caller),
         passed_through: passed::passed_through(&control).await,
         revoked: control.revocations.len(),
+        listed: control.revocations.imported_len(),
+        crls: crls::crls(&control, &state, &caller),
         workers: workers
             .iter()
             .map(|worker| dto::Worker {

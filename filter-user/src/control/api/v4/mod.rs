@@ -6,6 +6,7 @@ mod authorities;
 mod client_certificates;
 mod filters;
 mod firewall_rules;
+pub(super) mod graphql;
 pub(super) mod hostname_associations;
 mod list_items;
 mod lists;
@@ -44,6 +45,7 @@ fn zones_and_accounts() -> OpenApiRouter<Arc<Control>> {
         .routes(routes!(account::user))
         .routes(routes!(account::verify))
         .routes(routes!(account::verify_in_account))
+        .routes(routes!(graphql::query))
 }
 
 fn certificates() -> OpenApiRouter<Arc<Control>> {

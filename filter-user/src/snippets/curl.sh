@@ -1,0 +1,1 @@
+curl --cert {file}.crt --key {file}.key https://{host}/
