@@ -6,11 +6,21 @@ use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::bad_input::operations;
+use super::crls::with_a_list;
 use super::harness::{API, Answer, Api, OTHER_ZONE, SHOP, WWW, authority, signing_request};
 use crate::fixtures::ZONE;
 
 /// Calls of the document that look like writes, and change nothing of the state.
-const BESIDE: [&str; 4] = ["/explain", "/expressions/check", "/filters/validate-expr", "/penalties/{address}"];
+const BESIDE: [&str; 7] = [
+    "/explain",
+    "/expressions/check",
+    "/filters/validate-expr",
+    "/graphql",
+    "/penalties/{address}",
+    "/crl/refresh",
+    // Its body is no JSON: see the tests of lists of revocations.
+    "/crl/upload",
+];
 
 /// A write.
 struct Write {
@@ -28,7 +38,7 @@ struct World {
     token: String,
     retired: String,
     certificate: String,
-    /// One of the zone, and one of the account.
+    /// One of the zone with a list of revocations, and one of the account.
     uploaded: [String; 2],
     list: String,
     item: String,
@@ -52,8 +62,7 @@ impl World {
         let token = api.post("/api/v1/tokens", json!({ "name": "ci", "scopes": ["read"] })).await.result();
         let request = json!({ "csr": signing_request("a"), "validity_days": 1 });
         let certificate = api.post(&v4("/client_certificates"), request).await.result();
-        let of_zone = json!({ "certificate": authority(|_| ()), "name": "partner" });
-        let of_zone = api.post(&v4("/access/certificates"), of_zone).await.result();
+        let of_zone = with_a_list(api).await;
         let uploaded = json!({ "ca": true, "certificates": authority(|_| ()), "name": "supplier" });
         let uploaded = api.post(&of_account("/mtls_certificates"), uploaded).await.result();
         let list = api.post(&of_account("/rules/lists"), json!({ "kind": "ip", "name": "office" })).await.result();
@@ -73,7 +82,7 @@ impl World {
             token: text(&token["id"]),
             retired,
             certificate: text(&certificate["id"]),
-            uploaded: [text(&of_zone["id"]), text(&uploaded["id"])],
+            uploaded: [of_zone, text(&uploaded["id"])],
             list: text(&list["id"]),
             item: text(&item[0]["id"]),
             filter: text(&filter[0]["id"]),
@@ -101,7 +110,7 @@ impl World {
         };
         let [bound, unbound] = &self.uploaded;
         let authority = match method {
-            _ if template.contains("/cas/") => &self.retired,
+            _ if template.contains("{zone}/cas/") => &self.retired,
             "DELETE" if template.contains("mtls_certificates") => unbound,
             _ => bound,
         };
@@ -177,6 +186,8 @@ impl World {
         let setting = json!({ "hostname": API, "china_network": false, "client_certificate_forwarding": false });
         let headers = json!([{ "id": "add_client_certificate_headers", "enabled": false, "has_conflict": false }]);
         vec![
+            ("PUT", "/api/v1/cas/{authority}/crl", json!({ "refresh_seconds": 3600, "when_stale": "allow" })),
+            ("DELETE", "/api/v1/cas/{authority}/crl", Value::Null),
             (
                 "PUT",
                 "/client/v4/zones/{zone}/certificate_authorities/hostname_associations",
@@ -240,7 +251,7 @@ impl World {
         .map(|template| ("DELETE", template, Value::Null))
         .into_iter()
         .chain([
-            ("PUT", access, json!({ "associated_hostnames": [], "name": "partner" })),
+            ("PUT", access, json!({ "associated_hostnames": [], "name": "corporate" })),
             ("DELETE", access, Value::Null),
         ])
         .collect()
