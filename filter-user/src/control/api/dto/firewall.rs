@@ -128,8 +128,11 @@ fn objects<T: DeserializeOwned>(value: Value) -> Result<Vec<T>, serde_json::Erro
 impl<'de> Deserialize<'de> for FirewallAction {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let value = Value::deserialize(deserializer)?;
-        let named = value.as_str().or_else(|| value.get("mode").and_then(Value::as_str));
-        let named = named.ok_or_else(|| D::Error::custom("an action is its name, or an object with it as `mode`"));
+        // What stands beside the mode, such as a response, would be forgotten: it is not taken.
+        let alone = || value.as_object().filter(|fields| fields.len() == 1);
+        let named = value.as_str().or_else(|| alone()?.get("mode")?.as_str());
+        let expected = "an action is its name, or an object with it as `mode` and nothing else";
+        let named = named.ok_or_else(|| D::Error::custom(expected));
         named.map(|name| Self::Name(name.to_owned()))
     }
 }

@@ -9,7 +9,7 @@ use super::harness::Api;
 use crate::fixtures::ZONE;
 
 /// Every operation: method, path, and whether it takes a body.
-fn operations() -> Vec<(Method, String, bool)> {
+pub(super) fn operations() -> Vec<(Method, String, bool)> {
     let document = super::super::document();
     let mut found = Vec::new();
     for (path, item) in document.paths.paths {
@@ -109,6 +109,10 @@ async fn names_of_what_is_not_there_are_refused_on_every_route() {
             // A query for versions of a phase that has no rules finds none, and a setting of another zone is one.
             let is_empty = answer.status == StatusCode::OK && answer.body["result"] == json!([]);
             assert!(answer.status.is_client_error() || is_empty, "{method} {path}: {} {}", answer.status, answer.body);
+            if !is_empty {
+                let (_, code, message, _) = answer.refusal();
+                assert!(code >= 1_000 && !message.is_empty(), "{method} {path}: {}", answer.body);
+            }
             tried += 1;
         }
     }

@@ -100,6 +100,14 @@ async fn upload(api: &Api, id: &str, list: &[u8]) -> Answer {
     api.send_as_admin(Method::POST, &format!("{}/upload", path(id)), "application/pkix-crl", list.to_vec()).await
 }
 
+/// Uploads an authority called `corporate` to the zone, and a list of it; returns its id.
+pub(super) async fn with_a_list(api: &Api) -> String {
+    let corporate = Corporate::new("corporate");
+    let id = corporate.upload(api, Some(ZONE)).await;
+    upload(api, &id, &corporate.list(1, &NONE)).await.result();
+    id
+}
+
 fn problem(crl: &Value, way: &str) -> String {
     let checks = crl["checks"].as_array().unwrap();
     let check = checks.iter().find(|check| check["way"] == way).unwrap_or_else(|| panic!("no {way} in {crl}"));

@@ -13,3 +13,4 @@ mod lists;
 mod own;
 mod published_crl;
 mod rulesets;
+mod writes;
