@@ -107,7 +107,7 @@ fn a_list_ends_access_on_an_open_connection_and_a_delta_gives_it_back(setup: Set
     replace(&sent, &corporate.list(7, &[5], 3_600)?)?;
     crl(&lab.filter, &["upload", "corporate", file(&sent)?])?;
     assert_eq!(open.get("/")?.status, 403, "when the command returned");
-    crl(&lab.filter, &["delete", "corporate"])?;
+    crl(&lab.filter, &["delete", "corporate", "--yes"])?;
     assert_eq!(open.get("/")?.status, 200, "without a list only what is revoked here is revoked");
     Ok(())
 }
