@@ -7,7 +7,7 @@
 use std::sync::{Arc, Mutex};
 
 use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use loom::thread;
+use loom::thread::{Builder, JoinHandle};
 
 use super::cell::Cell;
 use super::key::{IssuerKeyHash, RevocationKey};
@@ -73,6 +73,18 @@ impl Cell for LoomCell {
     }
 }
 
+/// Words of a thread's stack. A version of the set is some KiB that are copied as a whole, and loom's own threads have little room.
+const STACK_WORDS: usize = 0x1_0000;
+
+fn spawn<T: Send + 'static>(body: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+    Builder::new().stack_size(STACK_WORDS).spawn(body).unwrap()
+}
+
+/// Checks every interleaving, with a thread that has room in place of the model's first one.
+fn model(body: impl Fn() + Clone + Send + Sync + 'static) {
+    loom::model(move || spawn(body.clone()).join().unwrap());
+}
+
 fn keys<const N: usize>() -> [RevocationKey; N] {
     let issuer = IssuerKeyHash::of_spki(b"issuer");
     std::array::from_fn(|serial| RevocationKey::new(&issuer, &[u8::try_from(serial).unwrap()]))
@@ -80,11 +92,11 @@ fn keys<const N: usize>() -> [RevocationKey; N] {
 
 #[test]
 fn whoever_hears_that_a_revocation_is_done_sees_it() {
-    loom::model(|| {
+    model(|| {
         let (set, [key]) = (Core::<LoomCell>::new(), keys());
         let done = Arc::new(AtomicBool::new(false));
         let reader = set.reader();
-        let writer = thread::spawn({
+        let writer = spawn({
             let done = Arc::clone(&done);
             move || {
                 set.update_local(&[key], &[]);
@@ -101,10 +113,10 @@ fn whoever_hears_that_a_revocation_is_done_sees_it() {
 
 #[test]
 fn a_revocation_once_seen_stays_seen() {
-    loom::model(|| {
+    model(|| {
         let (set, [key, other]) = (Core::<LoomCell>::new(), keys());
         let reader = set.reader();
-        let writer = thread::spawn(move || {
+        let writer = spawn(move || {
             set.update_local(&[key], &[]);
             set.update_local(&[other], &[]);
         });
@@ -117,15 +129,15 @@ fn a_revocation_once_seen_stays_seen() {
 
 #[test]
 fn writers_at_once_lose_nothing() {
-    loom::model(|| {
+    model(|| {
         let (set, [local, imported, stays]) = (Core::<LoomCell>::new(), keys());
         set.update_local(&[stays], &[]);
         let writers = [
-            thread::spawn({
+            spawn({
                 let set = set.clone();
                 move || set.update_local(&[local], &[])
             }),
-            thread::spawn({
+            spawn({
                 let set = set.clone();
                 move || set.update_imported(&[imported], &[])
             }),
@@ -139,11 +151,11 @@ fn writers_at_once_lose_nothing() {
 
 #[test]
 fn a_key_that_stays_is_never_missed_while_everything_around_it_is_replaced() {
-    loom::model(|| {
+    model(|| {
         let (set, [stays, goes, comes]) = (Core::<LoomCell>::new(), keys());
         set.update_local(&[stays, goes], &[]);
         let reader = set.reader();
-        let writer = thread::spawn({
+        let writer = spawn({
             let set = set.clone();
             move || {
                 set.update_local(&[comes], &[goes]);
@@ -158,9 +170,9 @@ fn a_key_that_stays_is_never_missed_while_everything_around_it_is_replaced() {
 
 #[test]
 fn a_batch_is_seen_as_a_whole_or_not_at_all() {
-    loom::model(|| {
+    model(|| {
         let (set, [one, two]) = (Core::<LoomCell>::new(), keys());
-        let writer = thread::spawn({
+        let writer = spawn({
             let set = set.clone();
             move || set.update_local(&[one, two], &[])
         });

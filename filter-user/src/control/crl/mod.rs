@@ -352,11 +352,11 @@ impl Crls {
             }
         }
         let staged = lock(&self.staged).take();
-        if let Some((id, crl)) = staged {
-            if let Err(error) = self.put_in_force(id, &crl) {
-                // It was tried before the change was made, and only a list that came in since can stand in its way.
-                tracing::warn!(%error, "the CRL that came with a change was not taken");
-            }
+        if let Some((id, crl)) = staged
+            && let Err(error) = self.put_in_force(id, &crl)
+        {
+            // It was tried before the change was made, and only a list that came in since can stand in its way.
+            tracing::warn!(%error, "the CRL that came with a change was not taken");
         }
         self.require();
         for (id, crl) in gone {

@@ -340,14 +340,15 @@ async fn who_may_read_may_not_write_and_who_may_write_may_not_name_files() {
     let list = of_zone.list(2, &[1]);
     let (zone, account) = (path(&zone_id), path(&id));
     let upload_path = format!("{zone}/upload");
-    let scopes: [(&[Scope], Option<&[&str]>, [u16; 5]); 5] = [
-        (&[Scope::Read], None, [200, 200, 403, 403, 403]),
-        (&[Scope::Certificates], None, [200, 200, 200, 403, 403]),
-        (&[Scope::Certificates], Some(&[ZONE]), [200, 403, 200, 403, 403]),
-        (&[Scope::Admin], Some(&[OTHER_ZONE]), [403, 403, 403, 403, 403]),
-        (&[Scope::Admin], Some(&[ZONE]), [200, 403, 200, 200, 200]),
+    type Granted<'a> = (&'a [Scope], Option<&'a [&'a str]>);
+    let scopes: [(Granted<'_>, [u16; 5]); 5] = [
+        ((&[Scope::Read], None), [200, 200, 403, 403, 403]),
+        ((&[Scope::Certificates], None), [200, 200, 200, 403, 403]),
+        ((&[Scope::Certificates], Some(&[ZONE])), [200, 403, 200, 403, 403]),
+        ((&[Scope::Admin], Some(&[OTHER_ZONE])), [403, 403, 403, 403, 403]),
+        ((&[Scope::Admin], Some(&[ZONE])), [200, 403, 200, 200, 200]),
     ];
-    for (scopes, zones, expected) in scopes {
+    for ((scopes, zones), expected) in scopes {
         let bearer = format!("Bearer {}", api.token(scopes, zones, None).await);
         let calls = [
             (Method::GET, &zone, "application/json", Vec::new()),
