@@ -185,11 +185,12 @@ impl Control {
         let moved = Moved::between(&current.state, &edit.state, &edit.touched);
         *current = Current { revision, state: edit.state.clone(), snapshot: snapshot.clone() };
         let generation = revision.number();
-        if edit.touched.iter().any(|key| matches!(key, RecordKey::Crl(_))) {
+        let lists = edit.touched.iter().any(|key| matches!(key, RecordKey::Crl(_)));
+        if lists {
             // Before the workers are asked to acknowledge.
             self.crls.reconcile(&edit.state).await;
         }
-        self.enforce(&snapshot, &moved).await.map_err(|error| ControlError::Publish { generation, error })?;
+        self.enforce(&snapshot, &moved, lists).await.map_err(|error| ControlError::Publish { generation, error })?;
         Ok(Changed { value, state: edit.state, generation })
     }
 
@@ -204,11 +205,12 @@ impl Control {
         Ok(committed?)
     }
 
-    /// Revocations first and reactivations last: in between, a certificate counts as revoked longer than it must.
-    async fn enforce(&self, snapshot: &Arc<Snapshot>, moved: &Moved) -> Result<(), PublishError> {
+    /// Revocations first and reactivations last: in between, a certificate counts as revoked longer than it must. `lists` says that CRLs were
+    /// changed as well.
+    async fn enforce(&self, snapshot: &Arc<Snapshot>, moved: &Moved, lists: bool) -> Result<(), PublishError> {
         self.revocations.update(&moved.revoked, &[]);
         let published = self.publisher.publish(snapshot).await;
-        if !moved.revoked.is_empty() {
+        if lists || !moved.revoked.is_empty() {
             self.publisher.close_revoked().await?;
         }
         published?;

@@ -42,14 +42,14 @@ impl Node {
 pub(super) struct Tree {
     nodes: [Option<Arc<Node>>; 256],
     /// Of the keys under each node. Beside the nodes and not in them: one step less to the answer that most look-ups get.
-    filters: [Filter; 256],
+    filters: Box<[Filter; 256]>,
     len: usize,
 }
 
 impl Tree {
     /// The set without keys.
-    pub(super) const fn empty() -> Self {
-        Self { nodes: [const { None }; 256], filters: [const { Filter::EMPTY }; 256], len: 0 }
+    pub(super) fn empty() -> Self {
+        Self { nodes: [const { None }; 256], filters: Box::new([const { Filter::EMPTY }; 256]), len: 0 }
     }
 
     /// A set of the given keys, which need neither be sorted nor distinct.

@@ -122,7 +122,7 @@ impl Control {
             let checked: Result<Taken, CrlRefusal> = self.crls.check(id, way).await;
             outcome = outcome.and(checked.map(drop));
         }
-        let fenced = self.publisher.fence().await;
+        let fenced = self.publisher.close_revoked().await;
         let (_, generation) = self.state().await;
         fenced.map_err(|error| ControlError::Publish { generation, error })?;
         Ok(outcome?)

@@ -20,7 +20,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use thiserror::Error;
-use tokio::sync::{Mutex as Turn, OwnedMutexGuard};
+use tokio::sync::{Mutex as Turn, Notify, OwnedMutexGuard};
 use tokio::task::spawn_blocking;
 
 pub(crate) use self::change::{REFRESH_SECONDS, WantedCrl};
@@ -90,6 +90,8 @@ pub struct Crls {
     turn: Arc<Turn<()>>,
     /// Held while an operator changes what is asked for, so that a list belongs to the change it came with.
     operator: Arc<Turn<()>>,
+    /// Told when certificates were added to what lists revoke.
+    listed: Notify,
     /// The list that comes with the change that is being made.
     staged: Mutex<Option<(AuthorityId, Crl)>>,
 }
@@ -119,6 +121,7 @@ impl Crls {
             entries: Mutex::default(),
             turn: Arc::default(),
             operator: Arc::default(),
+            listed: Notify::new(),
             staged: Mutex::default(),
         };
         let authorities: BTreeSet<_> = state.crls().map(|record| record.authority).collect();
@@ -149,6 +152,11 @@ impl Crls {
         for entry in lock(&self.entries).values_mut() {
             watch::start(self, entry);
         }
+    }
+
+    /// Returns when a list has revoked certificates that it did not before.
+    pub async fn revoked_more(&self) {
+        self.listed.notified().await;
     }
 
     /// What there is to say of every list.
@@ -291,6 +299,9 @@ impl Crls {
             entry.loads(next.clone(), crl.is_delta());
         }
         self.require();
+        if !added.is_empty() {
+            self.listed.notify_one();
+        }
         tracing::info!(
             authority = authority.name(),
             number = %next.number(),
