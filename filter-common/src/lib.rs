@@ -5,7 +5,7 @@
 //! * [`maps`]: names and sizes of the maps, names of the programs;
 //! * [`Reason`]: why a packet was passed, dropped or answered; one per packet, shared by counters, metrics and logs;
 //! * `batch` (feature `user`): reading a whole map;
-//! * [`bench`]: what only the bench of the packet plane needs;
+//! * [`mod@bench`]: what only the bench of the packet plane needs;
 //! * [`hello`]: the ClientHello parser, the same code in the kernel and in userspace.
 //!
 //! `abi.txt` beside this crate is the whole ABI as text; the test `abi_is_the_golden_one` fails when they differ, so that a

@@ -88,7 +88,7 @@ pub struct Link {
 }
 
 /// One direction of a spliced connection: what its packets become. Its key is the
-/// [`ConnectionKey`](crate::layout::ConnectionKey) of the packets as they arrive, their sender in the place of the client.
+/// [`ConnectionKey`] of the packets as they arrive, their sender in the place of the client.
 ///
 /// Numbers of TCP are in the machine's order here. All adding is modulo 2^32.
 #[repr(C)]

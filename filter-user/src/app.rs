@@ -125,7 +125,6 @@ impl App {
         let mut background = JoinSet::new();
         background.spawn(housekeeping(control.clone()));
         background.spawn(sweep(control.clone()));
-        background.spawn(close_listed(control.clone()));
         if let (Some(penalty), Some(offences)) = (control.config.edge.penalty.clone(), offences) {
             background.spawn(punish(control.clone(), penalty, offences));
         }
@@ -193,16 +192,6 @@ async fn housekeeping(control: Arc<Control>) {
         tick.tick().await;
         control.revocations.reclaim();
         control.crls().announce();
-    }
-}
-
-/// Closes connections of certificates that a CRL has come to list, on hosts that want it.
-async fn close_listed(control: Arc<Control>) {
-    loop {
-        control.crls().revoked_more().await;
-        if let Err(error) = control.publisher.close_revoked().await {
-            tracing::error!(%error, "connections of certificates on a CRL are not closed");
-        }
     }
 }
 

@@ -44,7 +44,7 @@ fn ours(lab: &Lab, corporate: &Corporate, list: &std::path::Path) -> Result<()> 
     let body = json!({ "ca": true, "certificates": corporate.certificate(), "name": "corporate" });
     let made = lab.filter.call("POST", &path, &body)?;
     let path = "/client/v4/zones/example.com/certificate_authorities/hostname_associations";
-    lab.filter.call("PUT", path, &json!({ "hostnames": [API], "mtls_certificate_id": made["id"] }))?;
+    lab.filter.call("PUT", path, &json!({ "hostnames": [API], "mtls_certificate_id": made.get("id") }))?;
     lab.filter.protect(API)?;
     let load = lab.load(&lab.connect(API).certificate(&corporate.good), CLIENTS)?;
     let before = lab.filter.resident_bytes()?;

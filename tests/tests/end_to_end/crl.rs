@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use filter_tests::lab::{API, Connection, Filter, Lab, ListServer, Manner, OpensslAuthority, Setup, replace};
+use filter_tests::lab::{API, Connection, Filter, Host, Lab, ListServer, Manner, OpensslAuthority, Setup, replace};
 use filter_tests::on_every_datapath;
 use serde_json::{Value, json};
 
@@ -16,6 +16,7 @@ on_every_datapath!(
     a_server_is_asked_again_and_may_fail_without_harm,
     a_restart_without_the_server_decides_by_the_list_before,
     openssl_takes_the_list_of_a_zones_own_authority,
+    a_host_that_wants_it_closes_the_connections_of_a_listed_certificate,
 );
 
 /// Where lists are served on the edge.
@@ -244,5 +245,29 @@ fn openssl_takes_the_list_of_a_zones_own_authority(setup: Setup) -> Result<()> {
     let number = |text: &str| text.lines().find_map(|line| line.strip_prefix("crlNumber=")).map(str::to_owned);
     let (first, second) = (number(&before).context("a number")?, number(&read()?).context("a number")?);
     assert!((first.len(), &first) < (second.len(), &second), "{second} after {first}");
+    Ok(())
+}
+
+fn a_host_that_wants_it_closes_the_connections_of_a_listed_certificate(setup: Setup) -> Result<()> {
+    let lab = setup.hosts([Host::mtls(API).closes_on_revoke()]).start()?;
+    let (corporate, mut open) = corporate(&lab)?;
+    let list = lab.directory().join("corporate.crl");
+    replace(&list, &corporate.list(1, &[], 3_600)?)?;
+    crl(&lab.filter, &["set", "corporate", "--source", file(&list)?])?;
+    assert_eq!(open.get("/")?.status, 200, "it is on no list");
+    // Nobody asks for anything: the file that changed is enough.
+    replace(&list, &corporate.list(2, &[5], 3_600)?)?;
+    let deadline = Instant::now() + NOTICE;
+    while !lab.filter.status()?.request_counters().contains(&("certificate_revoked".to_owned(), 1)) {
+        assert!(Instant::now() < deadline, "the connection is still open");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert!(open.get("/").is_err(), "closed");
+
+    crl(&lab.filter, &["delete", "corporate", "--yes"])?;
+    let mut again = lab.connect(API).certificate(&corporate.client("bob", 5)?).open()?;
+    assert_eq!(again.get("/")?.status, 200);
+    crl(&lab.filter, &["upload", "corporate", file(&list)?])?;
+    assert!(again.get("/").is_err(), "closed when the command returned");
     Ok(())
 }

@@ -3,7 +3,7 @@
 //! A list that comes in is verified and sorted on a thread of its own, far from the workers, and then its *changes* go into the
 //! revocation set in one step. What is not good changes nothing: the list before stays in force, and `status` says why.
 //!
-//! **Order.** Whoever changes what is in force holds [`Crls::turn`], from the comparison with what is loaded until the set has it. A
+//! **Order.** Whoever changes what is in force holds `Crls::turn`, from the comparison with what is loaded until the set has it. A
 //! list is in force before it is kept on disk: if it cannot be kept, its revocations count all the same.
 
 mod change;
@@ -20,7 +20,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use thiserror::Error;
-use tokio::sync::{Mutex as Turn, Notify, OwnedMutexGuard};
+use tokio::sync::{Mutex as Turn, OwnedMutexGuard};
 use tokio::task::spawn_blocking;
 
 pub(crate) use self::change::{REFRESH_SECONDS, WantedCrl};
@@ -90,8 +90,6 @@ pub struct Crls {
     turn: Arc<Turn<()>>,
     /// Held while an operator changes what is asked for, so that a list belongs to the change it came with.
     operator: Arc<Turn<()>>,
-    /// Told when certificates were added to what lists revoke.
-    listed: Notify,
     /// The list that comes with the change that is being made.
     staged: Mutex<Option<(AuthorityId, Crl)>>,
 }
@@ -121,7 +119,6 @@ impl Crls {
             entries: Mutex::default(),
             turn: Arc::default(),
             operator: Arc::default(),
-            listed: Notify::new(),
             staged: Mutex::default(),
         };
         let authorities: BTreeSet<_> = state.crls().map(|record| record.authority).collect();
@@ -152,11 +149,6 @@ impl Crls {
         for entry in lock(&self.entries).values_mut() {
             watch::start(self, entry);
         }
-    }
-
-    /// Returns when a list has revoked certificates that it did not before.
-    pub async fn revoked_more(&self) {
-        self.listed.notified().await;
     }
 
     /// What there is to say of every list.
@@ -299,9 +291,6 @@ impl Crls {
             entry.loads(next.clone(), crl.is_delta());
         }
         self.require();
-        if !added.is_empty() {
-            self.listed.notify_one();
-        }
         tracing::info!(
             authority = authority.name(),
             number = %next.number(),
