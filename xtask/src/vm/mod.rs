@@ -116,7 +116,9 @@ impl Machine {
             (built("verifier-counts"), "/verifier-counts".to_owned()),
             (artifacts.mtls_filter.clone(), "/mtls-filter".to_owned()),
         ];
-        programs.extend(lab.each().map(|(name, path)| (path.to_owned(), format!("{PROGRAMS}/{name}"))));
+        // An interpreter is nothing without its library, and often a script that chooses one: what needs Python runs on hosts.
+        let lab_programs = lab.each().into_iter().filter(|(name, _)| *name != "python3");
+        programs.extend(lab_programs.map(|(name, path)| (path.to_owned(), format!("{PROGRAMS}/{name}"))));
         for name in ["setpriv", "ss", "tc"] {
             programs
                 .push((find(name).with_context(|| format!("{name} is not in PATH"))?, format!("{PROGRAMS}/{name}")));
