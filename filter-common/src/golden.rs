@@ -5,7 +5,7 @@ use std::{format, mem::offset_of, string::String, vec::Vec};
 use crate::{
     ABI_VERSION, Reason,
     layout::{
-        Config, ConnectionKey, Counter, GroupValue, ListenKey, ListenValue, LongName, NAME_MAX, SHORT_NAME_MAX,
+        Config, ConnectionKey, Counter, DenyBlock, GroupValue, ListenKey, Listener, LongName, NAME_MAX, SHORT_NAME_MAX,
         ShortName,
     },
     maps,
@@ -26,7 +26,8 @@ fn abi() -> String {
     lines.push(format!("ABI_VERSION {ABI_VERSION}"));
     layout!(lines:
         ListenKey { address, port, padding }
-        ListenValue { told_at_ns }
+        Listener { address, port, padding, is_used, told_at_ns }
+        DenyBlock { whole, part }
         ConnectionKey { client, edge, client_port, edge_port }
         GroupValue { first_socket }
         ShortName { name, length }
@@ -43,7 +44,7 @@ fn abi() -> String {
         Stash { sequence, length, sum, window, bytes }
         HostCounter { opened, closed, from_clients, from_origins }
         Counter { packets, bytes }
-        Config { abi_version, log_sample, syn_cookies, window_scale, segment_size_v4, segment_size_v6, splices, penalties, first_port, ports_per_cpu }
+        Config { clock_ns, abi_version, log_sample, syn_cookies, window_scale, segment_size_v4, segment_size_v6, splices, penalties, first_port, ports_per_cpu, listen_seed, wildcards }
     );
     lines.push(format!("NAME_MAX {NAME_MAX} SHORT_NAME_MAX {SHORT_NAME_MAX}"));
     for (name, value) in [
@@ -70,13 +71,15 @@ fn abi() -> String {
         lines.push(format!("{name} {value}"));
     }
     for (name, key, value, entries) in [
-        (maps::LISTEN, "ListenKey", "ListenValue", maps::LISTEN_MAX),
+        (maps::LISTENERS, "u32", "Listener", crate::layout::LISTEN_SLOTS),
         (maps::HOSTS, "ShortName", "HostValue", maps::HOSTS_MAX),
         (maps::LONG_HOSTS, "LongName", "HostValue", maps::HOSTS_MAX),
         (maps::COUNTERS, "u32", "Counter", crate::REASONS),
         (maps::CONFIG, "u32", "Config", 1),
         (maps::GROUPS, "ListenKey", "GroupValue", maps::LISTEN_MAX),
-        (maps::DENY, "u32 Address", "u32", maps::DENY_MAX),
+        (maps::DENY_V4, "u32", "DenyBlock", maps::DENY_V4_BLOCKS),
+        (maps::DENY_V4_PARTS, "u32", "DenyPart", maps::DENY_MAX),
+        (maps::DENY_V6, "u32 Address", "u32", maps::DENY_MAX),
         (maps::PASSED, "ConnectionKey", "u32", maps::PASSED_MAX),
         (maps::SOCKETS, "u32", "u32", maps::SOCKETS_MAX),
         (maps::FLOWS, "ConnectionKey", "Flow", maps::FLOWS_MAX),

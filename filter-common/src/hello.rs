@@ -17,8 +17,8 @@ pub const EXTENSIONS_MAX: u32 = 64;
 /// How often [`Walk::step`] must be called at most: once for each extension, and once to see the end.
 pub const STEPS_MAX: u32 = EXTENSIONS_MAX + 1;
 
-/// A segment's first bytes, and room for reading a word at the last of them.
-pub type Bytes = [u8; HELLO_MAX + 4];
+/// A segment's first bytes, and room for reading eight at the last of them.
+pub type Bytes = [u8; HELLO_MAX + 8];
 
 /// What a segment holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -202,7 +202,7 @@ impl Walk {
 /// What the kernel's program finds in a segment with this payload.
 #[must_use]
 pub fn server_name(payload: &[u8]) -> Hello {
-    let mut bytes = [0; HELLO_MAX + 4];
+    let mut bytes = [0; HELLO_MAX + 8];
     let present = bytes.iter_mut().take(HELLO_MAX).zip(payload).map(|(to, from)| *to = *from).count();
     let mut walk = Walk::default();
     walk.begin(&bytes, present as u32);
@@ -242,9 +242,18 @@ fn u16_at(bytes: &Bytes, at: u32) -> u32 {
 #[inline(always)]
 fn u32_at(bytes: &Bytes, at: u32) -> u32 {
     let place = bytes.as_ptr().wrapping_add(opaque(at) as usize & (HELLO_MAX - 1));
-    // SAFETY: the mask is one less than HELLO_MAX, and there are four bytes more than that. One read instead of four saves
+    // SAFETY: the mask is one less than HELLO_MAX, and there are eight bytes more than that. One read instead of four saves
     // a third of the time for an extension.
     u32::from_be(unsafe { place.cast::<u32>().read_unaligned() })
+}
+
+/// Eight bytes as they are in memory. The last may be behind those that are present, if the caller drops them.
+#[inline(always)]
+#[must_use]
+pub fn u64_at(bytes: &Bytes, at: u32) -> u64 {
+    let place = bytes.as_ptr().wrapping_add(opaque(at) as usize & (HELLO_MAX - 1));
+    // SAFETY: as above.
+    unsafe { place.cast::<u64>().read_unaligned() }
 }
 
 const _: () = assert!(HELLO_MAX.is_power_of_two());

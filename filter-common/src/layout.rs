@@ -73,13 +73,54 @@ pub struct ListenKey {
     pub padding: u16,
 }
 
-/// What is known about a listen address.
+/// A listen address, in the slot of [`LISTENERS`](crate::maps::LISTENERS) that [`listen_slot`] names.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ListenValue {
+pub struct Listener {
+    /// IPv6, or IPv4 mapped into IPv6.
+    pub address: Address,
+    /// The two bytes of the port in network order.
+    pub port: u16,
+    /// Zero.
+    pub padding: u16,
+    /// 1; 0 in a slot that no address is in.
+    pub is_used: u32,
     /// When the listeners were last told that SYN cookies are in use, in the kernel's monotonic nanoseconds. Written by XDP.
     pub told_at_ns: u64,
 }
+
+/// Slots of the table of listen addresses: so many that a few seeds are tried until no two of
+/// [`LISTEN_MAX`](crate::maps::LISTEN_MAX) addresses share one.
+pub const LISTEN_SLOTS: u32 = 4096;
+
+/// The slot of a listen address: one comparison tells whether a packet is for the filter.
+#[inline(always)]
+#[must_use]
+pub fn listen_slot(seed: u32, address: Address, port: u16) -> u32 {
+    let Address([a, b, c, d]) = address;
+    let hash = [a, b, c, d, port.into()].into_iter().fold(seed, |hash, word| {
+        // A step of MurmurHash3, whose constants these are.
+        let mixed = hash ^ word.wrapping_mul(0xcc9e_2d51).rotate_left(15).wrapping_mul(0x1b87_3593);
+        mixed.rotate_left(13).wrapping_mul(5).wrapping_add(0xe654_6b64)
+    });
+    (hash ^ hash >> 16).wrapping_mul(0x85eb_ca6b) >> 20
+}
+
+const _: () = assert!(LISTEN_SLOTS == 1 << (32 - 20));
+
+/// The denied networks among the 65,536 addresses that begin with the same two bytes, IPv4: one cache line. A bit for each third
+/// byte; the words and their bits count from the least.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DenyBlock {
+    /// All addresses that go on with this byte are denied.
+    pub whole: [u64; 4],
+    /// Some are: those of a [`DenyPart`].
+    pub part: [u64; 4],
+}
+
+/// The denied addresses among 256 that begin with the same three bytes: a bit for each last byte.
+pub type DenyPart = [u64; 4];
 
 /// A TCP connection of a client.
 #[repr(C)]
@@ -205,6 +246,9 @@ pub struct Counter {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Config {
+    /// The kernel's monotonic clock as userspace read it last, once a second: to read it for every packet costs as much as half
+    /// of all that is done with the packet.
+    pub clock_ns: u64,
     /// The [`ABI_VERSION`](crate::ABI_VERSION) of whoever filled the maps.
     pub abi_version: u32,
     /// One in so many packets for a listen address is logged; 0 logs none.
@@ -225,18 +269,23 @@ pub struct Config {
     pub first_port: u32,
     /// How many ports each CPU takes from there on.
     pub ports_per_cpu: u32,
+    /// For [`listen_slot`].
+    pub listen_seed: u32,
+    /// 1: some host is a wildcard, so names that are not found are looked up as what a wildcard covers.
+    pub wildcards: u32,
 }
 
 const _: () = {
     assert!(size_of::<Address>() == 16);
     assert!(size_of::<ListenKey>() == 20 && align_of::<ListenKey>() == 4);
-    assert!(size_of::<ListenValue>() == 8);
+    assert!(size_of::<Listener>() == 32 && align_of::<Listener>() == 8);
+    assert!(size_of::<DenyBlock>() == 64);
     assert!(size_of::<ConnectionKey>() == 36 && align_of::<ConnectionKey>() == 4);
     assert!(size_of::<GroupValue>() == 4);
     assert!(size_of::<ShortName>() == 64 && align_of::<ShortName>() == 8);
     assert!(size_of::<LongName>() == 256 && align_of::<LongName>() == 8);
     assert!(size_of::<Counter>() == 16);
-    assert!(size_of::<Config>() == 40);
+    assert!(size_of::<Config>() == 56);
 };
 
 /// Userspace may hand these to the kernel as bytes.
@@ -249,7 +298,7 @@ mod pod {
             unsafe impl aya::Pod for super::$name {}
         )+};
     }
-    pod!(Address, ListenKey, ListenValue, ConnectionKey, GroupValue, ShortName, LongName, Counter, Config);
+    pod!(Address, ListenKey, Listener, DenyBlock, ConnectionKey, GroupValue, ShortName, LongName, Counter, Config);
 }
 
 #[cfg(test)]

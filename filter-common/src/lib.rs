@@ -29,9 +29,9 @@ mod reason;
 pub mod splice;
 
 pub use crate::{
-    opaque::{opaque, opaque_address},
+    opaque::{opaque, opaque_address, opaque_mut},
     reason::{Action, REASONS, Reason},
 };
 
 /// Raised whenever `abi.txt` changes. Checked when the object is loaded and when pinned maps are adopted.
-pub const ABI_VERSION: u32 = 6;
+pub const ABI_VERSION: u32 = 7;

@@ -1,7 +1,8 @@
 //! Names and sizes of maps and programs. The loader and the tests use these, never literals.
 
-/// Addresses the filter answers for: [`ListenKey`](crate::layout::ListenKey) → [`ListenValue`](crate::layout::ListenValue).
-pub const LISTEN: &str = "LISTEN";
+/// Addresses the filter answers for: array of [`Listener`](crate::layout::Listener), indexed by
+/// [`listen_slot`](crate::layout::listen_slot).
+pub const LISTENERS: &str = "LISTENERS";
 /// Configured hosts with short names: [`ShortName`](crate::layout::ShortName) → [`HostValue`](crate::splice::HostValue).
 pub const HOSTS: &str = "HOSTS";
 /// Configured hosts with long names: [`LongName`](crate::layout::LongName) → [`HostValue`](crate::splice::HostValue).
@@ -15,9 +16,12 @@ pub const GROUPS: &str = "GROUPS";
 /// Listening sockets, [`CPUS_MAX`] a group, indexed within it by the CPU that the worker is pinned to.
 pub const SOCKETS: &str = "SOCKETS";
 
-/// Networks whose SYNs are dropped, the longest prefix first: bits and [`Address`](crate::layout::Address) → 1. An IPv4
-/// prefix is 96 bits longer here.
-pub const DENY: &str = "DENY";
+/// IPv4 networks whose SYNs are dropped: array of [`DenyBlock`](crate::layout::DenyBlock), indexed by the first two bytes.
+pub const DENY_V4: &str = "DENY_V4";
+/// Those smaller than 256 addresses: the first three bytes, in the machine's order → [`DenyPart`](crate::layout::DenyPart).
+pub const DENY_V4_PARTS: &str = "DENY_V4_PARTS";
+/// IPv6 networks whose SYNs are dropped, the longest prefix first: bits and [`Address`](crate::layout::Address) → 1.
+pub const DENY_V6: &str = "DENY_V6";
 /// Connections that live in the kernel: [`ConnectionKey`](crate::layout::ConnectionKey) → 1. A cache: what it forgot is asked
 /// of the kernel.
 pub const PASSED: &str = "PASSED";
@@ -56,6 +60,8 @@ pub const PROGRAM_ABI: &str = "mtls_abi";
 pub const LISTEN_MAX: u32 = 64;
 /// Most hosts, exact and wildcard names, short and long, together.
 pub const HOSTS_MAX: u32 = 65_536;
+/// Entries of [`DENY_V4`].
+pub const DENY_V4_BLOCKS: u32 = 65_536;
 /// Most networks that are denied.
 pub const DENY_MAX: u32 = 131_072;
 /// How many connections that live in the kernel are remembered.

@@ -25,3 +25,13 @@ pub fn opaque_address(value: usize) -> usize {
     #[cfg(not(target_arch = "bpf"))]
     value
 }
+
+/// The same for a reference: what was written by way of it before is read again from memory. The verifier then takes it for any
+/// value, though it saw it written.
+#[inline(always)]
+#[must_use]
+pub fn opaque_mut<T>(value: &mut T) -> &mut T {
+    let address = opaque_address(core::ptr::from_mut(value).expose_provenance());
+    // SAFETY: the address of a reference that nobody else uses as long as this one lives.
+    unsafe { &mut *core::ptr::with_exposed_provenance_mut(address) }
+}

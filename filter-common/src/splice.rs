@@ -96,7 +96,7 @@ pub struct Link {
 pub struct Flow {
     /// When the connection was opened, in the kernel's monotonic nanoseconds.
     pub opened_ns: u64,
-    /// When its last packet came.
+    /// When its last packet came, by [`Config::clock_ns`](crate::layout::Config::clock_ns).
     pub seen_ns: u64,
     /// Bytes of its packets, from the Ethernet header on, as they arrived.
     pub bytes: u64,
@@ -232,7 +232,7 @@ const _: () = {
     assert!(size_of::<Link>() == 28);
     assert!(size_of::<Origin>() == 68);
     assert!(size_of::<Flow>() == 168 && align_of::<Flow>() == 8);
-    assert!(size_of::<Stash>() == 20 + STASH_BYTES);
+    assert!(size_of::<Stash>() == 24 + STASH_BYTES);
     assert!(size_of::<HostCounter>() == 32);
 };
 

@@ -50,6 +50,9 @@ pub(crate) fn replace<const WORDS: usize>(
     let place = Place { ip_at: what.ip_at(), is_v4: what.is_v4() };
     let end = write(&packet, &place, ends, answer, options, &Payload::NONE).ok_or(Reason::Internal)?;
     let shrink = end as i32 - packet.length() as i32;
+    if shrink == 0 {
+        return Ok(());
+    }
     // SAFETY: `ctx` is the program's own context. No pointer into the packet is used after this.
     match unsafe { bpf_xdp_adjust_tail(ctx.as_ptr().cast(), shrink) } {
         0 => Ok(()),

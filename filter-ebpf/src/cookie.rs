@@ -3,20 +3,20 @@
 use aya_ebpf::{
     EbpfContext as _,
     helpers::generated::{
-        bpf_ktime_get_coarse_ns, bpf_tcp_gen_syncookie, bpf_tcp_raw_check_syncookie_ipv4,
-        bpf_tcp_raw_check_syncookie_ipv6, bpf_tcp_raw_gen_syncookie_ipv4, bpf_tcp_raw_gen_syncookie_ipv6,
-        bpf_xdp_load_bytes,
+        bpf_tcp_gen_syncookie, bpf_tcp_raw_check_syncookie_ipv4, bpf_tcp_raw_check_syncookie_ipv6,
+        bpf_tcp_raw_gen_syncookie_ipv4, bpf_tcp_raw_gen_syncookie_ipv6, bpf_xdp_load_bytes,
     },
     programs::XdpContext,
 };
 use filter_common::{
     Reason,
-    layout::{Config, ListenValue},
+    layout::{Config, Listener},
     opaque,
 };
 
 use crate::{
     maps::{self, Scratch, TcpBytes},
+    packet::Packet,
     parse::{Segment, TcpHeader},
     sockets::Socket,
 };
@@ -27,21 +27,29 @@ const TELL_EVERY_NS: u64 = 10_000_000_000;
 /// Copies the IP and TCP headers into the work area, where the helpers of the kernel read them; returns the TCP header's length.
 #[inline(always)]
 pub(crate) fn load_headers(ctx: &XdpContext, segment: &Segment) -> Result<u32, Reason> {
-    let scratch = maps::scratch().ok_or(Reason::Internal)?;
-    let ip_size = if segment.is_v4() { 20 } else { 40 };
+    let Scratch { ip, tcp, .. } = maps::scratch().ok_or(Reason::Internal)?;
+    let packet = Packet::new(ctx);
+    let copied = if segment.is_v4() {
+        packet.copy::<5, _>(segment.ip_at(), ip)
+    } else {
+        packet.copy::<10, _>(segment.ip_at(), ip)
+    };
+    copied.ok_or(Reason::Internal)?;
     // For the verifier: between 20 and the size of the buffer. Not by a comparison, which LLVM makes on a copy.
     let tcp_size = (opaque(segment.header_length().wrapping_sub(TcpHeader::SIZE)) & 0x3c) + TcpHeader::SIZE;
-    // SAFETY: `ctx` is the program's own context; the buffers are as long as the longest headers.
-    let failed = unsafe {
-        bpf_xdp_load_bytes(ctx.as_ptr().cast(), segment.ip_at(), scratch.ip.as_mut_ptr().cast(), ip_size) != 0
-            || bpf_xdp_load_bytes(
-                ctx.as_ptr().cast(),
-                segment.transport_at(),
-                scratch.tcp.as_mut_ptr().cast(),
-                tcp_size,
-            ) != 0
+    let at = segment.transport_at();
+    let copied = match tcp_size {
+        // Without options, with timestamps, and a SYN as nearly all Unix systems write it.
+        20 => packet.copy::<5, _>(at, tcp),
+        32 => packet.copy::<8, _>(at, tcp),
+        40 => packet.copy::<10, _>(at, tcp),
+        // SAFETY: `ctx` is the program's own context; the buffer is as long as the longest header.
+        _ => match unsafe { bpf_xdp_load_bytes(ctx.as_ptr().cast(), at, tcp.as_mut_ptr().cast(), tcp_size) } {
+            0 => Some(()),
+            _ => None,
+        },
     };
-    if failed { Err(Reason::Internal) } else { Ok(tcp_size) }
+    copied.map(|()| tcp_size).ok_or(Reason::Internal)
 }
 
 /// Whether a segment acknowledges a cookie that was made for its connection in the last two minutes.
@@ -128,10 +136,9 @@ fn holds(segment: &Segment, cookie: u32, size: u16) -> bool {
 /// makes a cookie *for a listener*, notes that on the listener (for all of a SO_REUSEPORT group): so one SYN in ten seconds
 /// goes through it too. False if nobody listens.
 #[inline(always)]
-pub(crate) fn tell_listeners(ctx: &XdpContext, segment: &Segment, tcp_size: u32, listen: *mut ListenValue) -> bool {
-    // SAFETY: the helper takes nothing and touches nothing.
-    let now = unsafe { bpf_ktime_get_coarse_ns() };
-    // SAFETY: an entry of the map of listen addresses, which live as long as the program. CPUs may race to write it, which
+pub(crate) fn tell_listeners(ctx: &XdpContext, segment: &Segment, tcp_size: u32, listen: *mut Listener) -> bool {
+    let now = maps::clock_ns();
+    // SAFETY: an entry of the table of listen addresses, which live as long as the program. CPUs may race to write it, which
     // tells the listeners twice.
     let told_at = unsafe { (&raw const (*listen).told_at_ns).read_volatile() };
     if told_at != 0 && now.wrapping_sub(told_at) < TELL_EVERY_NS {

@@ -1,22 +1,18 @@
 //! Packets of spliced connections.
 
-use aya_ebpf::{helpers::generated::bpf_ktime_get_coarse_ns, programs::XdpContext};
+use aya_ebpf::programs::XdpContext;
 use filter_common::{
     Reason,
-    layout::ConnectionKey,
+    layout::{Address, ConnectionKey},
     splice::{FLOW_FROM_CLIENT, FLOW_HEADER_PENDING, FLOW_OPENING, FLOW_TIMESTAMPS, Flow},
 };
 
 use crate::{
     closing, flags, link, maps, opening, options,
     packet::Packet,
-    parse::{Segment, TcpHeader},
+    parse::{Ipv4Header, Ipv6Header, Segment, TcpHeader},
     sum::Sum,
 };
-
-/// Time to live, protocol and checksum are two words at this place of an IPv4 header.
-const LIFE_V4: u32 = 8;
-const HOP_LIMIT: u32 = 7;
 
 /// The flow that a segment belongs to.
 #[inline(always)]
@@ -60,58 +56,60 @@ pub(crate) fn note(ctx: &XdpContext, segment: &Segment, place: *mut Flow) {
         bytes.write_volatile(bytes.read_volatile().wrapping_add(length.into()));
         // A SYN that asks whether the connection is still there is no sign that it is.
         if segment.has(TcpHeader::ACK) {
-            (&raw mut (*place).seen_ns).write_volatile(bpf_ktime_get_coarse_ns());
+            (&raw mut (*place).seen_ns).write_volatile(maps::clock_ns());
             (&raw mut (*place).acknowledged).write_volatile(u32::from_be(segment.acknowledgement));
         }
     }
 }
 
-/// Replaces whatever differs between the two connections: ends, numbers, timestamps, window; and the checksums with it.
+/// Replaces whatever differs between the two connections: ends, numbers, timestamps, window; and the checksums with it. Where it
+/// is, number by number: a header that is taken out whole and put back goes by way of the stack.
 #[inline(always)]
 fn translate(ctx: &XdpContext, segment: &Segment, flow: &Flow) -> Result<(), Reason> {
     let packet = Packet::new(ctx);
-    let at = segment.transport_at();
-    let old: TcpHeader = packet.read(at).ok_or(Reason::Internal)?;
     internet(&packet, segment, flow)?;
-    let sum = Sum::covered_by(old.checksum).long(flow.tcp_sum);
+    let tcp: &mut TcpHeader = packet.view(segment.transport_at()).ok_or(Reason::Internal)?;
+    (tcp.source_port, tcp.destination_port) = (flow.source_port, flow.destination_port);
+    let (sequence, acknowledgement, window) = (tcp.sequence, tcp.acknowledgement, tcp.window);
+    tcp.sequence = added(sequence, flow.sequence_add);
+    let mut sum = Sum::covered_by(tcp.checksum).long(flow.tcp_sum).replaced(sequence, tcp.sequence);
+    if segment.has(TcpHeader::ACK) {
+        tcp.acknowledgement = added(acknowledgement, flow.acknowledgement_add);
+        sum = sum.replaced(acknowledgement, tcp.acknowledgement);
+    }
+    if flow.window_shift != 0 {
+        tcp.window = shifted(window, flow.window_shift);
+        sum = sum.replaced(window.into(), tcp.window.into());
+    }
     let has_options = segment.header_length() > TcpHeader::SIZE;
     let sum = if has_options { options::translate(ctx, segment, flow, sum)? } else { sum };
-    let mut new = old;
-    new.source_port = flow.source_port;
-    new.destination_port = flow.destination_port;
-    new.sequence = added(old.sequence, flow.sequence_add);
-    if segment.has(TcpHeader::ACK) {
-        new.acknowledgement = added(old.acknowledgement, flow.acknowledgement_add);
-    }
-    new.window = shifted(old.window, flow.window_shift);
-    new.checksum = sum
-        .replaced(old.sequence, new.sequence)
-        .replaced(old.acknowledgement, new.acknowledgement)
-        .replaced(old.window.into(), new.window.into())
-        .checksum();
-    Packet::new(ctx).write(at, new).ok_or(Reason::Internal)
+    let tcp: &mut TcpHeader = Packet::new(ctx).view(segment.transport_at()).ok_or(Reason::Internal)?;
+    tcp.checksum = sum.checksum();
+    Ok(())
 }
 
 /// Replaces what differs in the IP header.
 #[inline(always)]
 fn internet(packet: &Packet, segment: &Segment, flow: &Flow) -> Result<(), Reason> {
     let at = segment.ip_at();
-    let life_at = at + if segment.is_v4() { LIFE_V4 } else { HOP_LIMIT };
-    let life: u8 = packet.read(life_at).ok_or(Reason::Internal)?;
-    if life <= 1 {
-        return Err(Reason::SpliceExpired);
-    }
-    packet.write(life_at, life - 1).ok_or(Reason::Internal)?;
     if segment.is_v4() {
-        let checksum: u16 = packet.read(at + 10).ok_or(Reason::Internal)?;
-        let checksum = Sum::covered_by(checksum).long(flow.ip_sum).checksum();
-        packet.write(at + 10, checksum).ok_or(Reason::Internal)?;
-        let ([.., source], [.., destination]) = (flow.source.0, flow.destination.0);
-        packet.write(at + 12, [source, destination]).ok_or(Reason::Internal)
+        let ip: &mut Ipv4Header = packet.view(at).ok_or(Reason::Internal)?;
+        if ip.time_to_live <= 1 {
+            return Err(Reason::SpliceExpired);
+        }
+        ip.time_to_live -= 1;
+        ip.checksum = Sum::covered_by(ip.checksum).long(flow.ip_sum).checksum();
+        let (Address([.., source]), Address([.., destination])) = (flow.source, flow.destination);
+        (ip.source, ip.destination) = (source, destination);
     } else {
-        packet.write(at + 8, flow.source.0).ok_or(Reason::Internal)?;
-        packet.write(at + 24, flow.destination.0).ok_or(Reason::Internal)
+        let ip: &mut Ipv6Header = packet.view(at).ok_or(Reason::Internal)?;
+        if ip.hop_limit <= 1 {
+            return Err(Reason::SpliceExpired);
+        }
+        ip.hop_limit -= 1;
+        (ip.source, ip.destination) = (flow.source, flow.destination);
     }
+    Ok(())
 }
 
 /// A number in network order with something added to it.

@@ -12,7 +12,7 @@
 use aya_ebpf::programs::XdpContext;
 use filter_common::{
     Action, Reason,
-    layout::{Config, ConnectionKey, ListenValue},
+    layout::{Config, ConnectionKey, Listener},
 };
 
 use crate::{
@@ -28,7 +28,7 @@ const SYN_ACK_FIN_RST: u8 = TcpHeader::SYN | TcpHeader::ACK | TcpHeader::FIN | T
 pub(crate) fn decide(
     ctx: &XdpContext,
     segment: &Segment,
-    listen: *mut ListenValue,
+    listen: *mut Listener,
     config: &Config,
 ) -> Result<Reason, Reason> {
     let connection: &ConnectionKey = &segment.connection;

@@ -10,12 +10,14 @@ use aya_ebpf::{
 use filter_common::{
     Reason,
     hello::{HELLO_MAX, Hello, STEPS_MAX},
-    opaque,
+    opaque, opaque_mut,
 };
 
 use crate::{maps, packet::Packet, parse::Segment};
 
 const RECORD_HANDSHAKE: u8 = 22;
+/// Extensions that are looked at without calling back, which costs more than looking: many programs begin with the name.
+const FIRST_STEPS: u32 = 2;
 
 /// Whether the payload at `at` may begin with a ClientHello: spares most data segments the copy.
 #[inline(always)]
@@ -36,6 +38,11 @@ pub(crate) fn find(ctx: &XdpContext, segment: &Segment) -> Result<Hello, Reason>
         return Err(Reason::Internal);
     }
     scratch.walk.begin(&scratch.stash.bytes, present);
+    for _ in 0..FIRST_STEPS {
+        if !scratch.walk.step(&scratch.stash.bytes) {
+            return Ok(opaque_mut(&mut scratch.walk).hello());
+        }
+    }
     // A plain loop of 65 rounds would be verified round by round; a callback is verified once.
     // SAFETY: the callback has the signature that the helper expects, and takes no context.
     unsafe { bpf_loop(STEPS_MAX, step as *mut c_void, core::ptr::null_mut(), 0) };

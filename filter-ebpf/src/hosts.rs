@@ -2,15 +2,11 @@
 
 use core::ffi::c_void;
 
-use aya_ebpf::{
-    EbpfContext as _,
-    helpers::generated::{bpf_loop, bpf_xdp_load_bytes},
-    programs::XdpContext,
-};
+use aya_ebpf::helpers::generated::bpf_loop;
 use filter_common::{
     Reason,
-    hello::last_byte_is_unusual,
-    layout::{LongName, Name, SHORT_NAME_MAX, ShortName},
+    hello::{last_byte_is_unusual, u64_at},
+    layout::{Config, LongName, Name, SHORT_NAME_MAX, ShortName},
     opaque,
     splice::{HOST_SPLICE, HOST_TERMINATE, HostValue},
 };
@@ -29,10 +25,10 @@ pub(crate) enum Found {
     Nothing,
 }
 
-/// Looks up the name of `length` bytes (1 to 255) at `at`.
+/// Looks up the name of `length` bytes (1 to 255) at `at` in the payload that was loaded.
 #[inline(always)]
-pub(crate) fn find(ctx: &XdpContext, at: u32, length: u32) -> Result<Found, Reason> {
-    let exact = lookup(ctx, at, length)?;
+pub(crate) fn find(at: u32, length: u32, config: &Config) -> Result<Found, Reason> {
+    let exact = lookup(at, length)?;
     let Scratch { first_dot, key, .. } = maps::scratch().ok_or(Reason::Internal)?;
     let (dot, last) = (*first_dot, byte_of(key, length.wrapping_sub(1)));
     // A name that begins with a dot is none, and must not meet the key of a wildcard.
@@ -40,8 +36,9 @@ pub(crate) fn find(ctx: &XdpContext, at: u32, length: u32) -> Result<Found, Reas
         if let Some(found) = exact {
             return Ok(found);
         }
-        if dot < length
-            && let Some(found) = lookup(ctx, at + dot, length - dot)?
+        if config.wildcards != 0
+            && dot < length
+            && let Some(found) = lookup(at + dot, length - dot)?
         {
             return Ok(found);
         }
@@ -51,13 +48,13 @@ pub(crate) fn find(ctx: &XdpContext, at: u32, length: u32) -> Result<Found, Reas
 
 /// Looks up these bytes as a key, in the table for names of their length.
 #[inline(always)]
-fn lookup(ctx: &XdpContext, at: u32, length: u32) -> Result<Option<Found>, Reason> {
+fn lookup(at: u32, length: u32) -> Result<Option<Found>, Reason> {
     let value: Option<&HostValue> = if length as usize <= SHORT_NAME_MAX {
-        let key: &ShortName = load(ctx, at, length)?;
+        let key: &ShortName = load(at, length)?;
         // SAFETY: the map is not preallocated, so the entry is not reused while this program looks at it.
         unsafe { maps::HOSTS.get(key) }
     } else {
-        let key: &LongName = load(ctx, at, length)?;
+        let key: &LongName = load(at, length)?;
         // SAFETY: as above.
         unsafe { maps::LONG_HOSTS.get(key) }
     };
@@ -76,31 +73,20 @@ fn byte_of(key: &KeyWords, at: u32) -> u8 {
     unsafe { bytes.add(opaque(at) as usize & (size_of::<KeyWords>() - 1)).read() }
 }
 
-/// Puts the bytes in lower case into the key of the work area and notes their first dot.
+/// Puts these bytes of the payload into the key of the work area, in lower case, and notes their first dot.
 #[inline(always)]
-fn load<const MAX: usize>(ctx: &XdpContext, at: u32, length: u32) -> Result<&'static Name<MAX>, Reason> {
-    let size = size_of::<Name<MAX>>();
+fn load<const MAX: usize>(at: u32, length: u32) -> Result<&'static Name<MAX>, Reason> {
+    let words = size_of::<Name<MAX>>() / 8;
     let scratch = maps::scratch().ok_or(Reason::Internal)?;
-    let words: *mut u64 = scratch.key.as_mut_ptr();
-    for word in 0..size / 8 {
-        // SAFETY: within the key. Volatile, or LLVM makes it a call of memset, which the verifier would walk byte by byte.
-        unsafe { words.add(word).write_volatile(0) };
-    }
-    // For the verifier: between 1 and the size of the key, whose last byte is written below.
-    let loaded = (opaque(length.wrapping_sub(1)) & (size as u32 - 1)) + 1;
-    // SAFETY: `ctx` is the program's own context, and `loaded` does not exceed the size of the key.
-    if unsafe { bpf_xdp_load_bytes(ctx.as_ptr().cast(), at, words.cast(), loaded) } != 0 {
-        return Err(Reason::Internal);
-    }
-    scratch.first_dot = length;
+    (scratch.name_at, scratch.name_length, scratch.first_dot) = (at, length, length);
     if MAX == SHORT_NAME_MAX {
         // Nearly every name: to go through the few words costs less than to call back for those that are used.
-        for index in 0..size / 8 {
-            lower_word(scratch, index);
+        for index in 0..words {
+            load_word(scratch, index);
         }
     } else {
         // SAFETY: the callback has the signature that the helper expects, and takes no context.
-        unsafe { bpf_loop(length.div_ceil(8), lower as *mut c_void, core::ptr::null_mut(), 0) };
+        unsafe { bpf_loop(words as u32, step as *mut c_void, core::ptr::null_mut(), 0) };
     }
     let name: *mut Name<MAX> = maps::scratch().ok_or(Reason::Internal)?.key.as_mut_ptr().cast();
     // SAFETY: the work area has room for the longest name, is aligned for it, and any bytes are one.
@@ -109,23 +95,35 @@ fn load<const MAX: usize>(ctx: &XdpContext, at: u32, length: u32) -> Result<&'st
     Ok(name)
 }
 
-/// Eight bytes of the key to lower case. Returns 1 to end the loop.
-unsafe extern "C" fn lower(index: u32, _context: *mut c_void) -> i64 {
+/// Eight bytes of a long name. Returns 1 to end the loop.
+unsafe extern "C" fn step(index: u32, _context: *mut c_void) -> i64 {
     let Some(scratch) = maps::scratch() else { return 1 };
-    lower_word(scratch, opaque(index) as usize & (KEY_WORDS - 1));
+    load_word(scratch, opaque(index) as usize & (KEY_WORDS - 1));
     0
 }
 
-/// A word of the key, below the number of those that there are, to lower case.
+/// A word of the key, whose number is below that of those that there are: zeros behind the name.
 #[inline(always)]
-fn lower_word(scratch: &mut Scratch, index: usize) {
+fn load_word(scratch: &mut Scratch, index: usize) {
+    let from = index as u32 * 8;
+    let left = scratch.name_length.saturating_sub(from);
+    let word = match left {
+        0 => 0,
+        1..8 => lower_case(u64_at(&scratch.stash.bytes, scratch.name_at + from) & first_bytes(left)),
+        _ => lower_case(u64_at(&scratch.stash.bytes, scratch.name_at + from)),
+    };
     #[expect(clippy::indexing_slicing, reason = "the caller's promise")]
     let place = &mut scratch.key[index];
-    let word = *place;
-    if scratch.first_dot > index as u32 * 8 + first_dot(word) {
-        scratch.first_dot = index as u32 * 8 + first_dot(word);
+    *place = word;
+    if scratch.first_dot > from + first_dot(word) {
+        scratch.first_dot = from + first_dot(word);
     }
-    *place = lower_case(word);
+}
+
+/// The bits of the first 1 to 7 bytes of a word.
+#[inline(always)]
+fn first_bytes(count: u32) -> u64 {
+    (u64::MAX >> (64 - count * 8)).to_le()
 }
 
 const KEY_WORDS: usize = size_of::<KeyWords>() / 8;

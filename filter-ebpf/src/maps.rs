@@ -7,9 +7,13 @@ use aya_ebpf::{
 };
 use filter_common::{
     REASONS, Reason, hello,
-    layout::{Address, Config, ConnectionKey, Counter, GroupValue, ListenKey, ListenValue, LongName, ShortName},
+    layout::{
+        Address, Config, ConnectionKey, Counter, DenyBlock, DenyPart, GroupValue, LISTEN_SLOTS, ListenKey, Listener,
+        LongName, ShortName,
+    },
     maps::{
-        DENY_MAX, FLOWS_MAX, HOSTS_MAX, LISTEN_MAX, ORIGINS_MAX, PASSED_MAX, PENALTIES_MAX, SOCKETS_MAX, STASH_MAX,
+        DENY_MAX, DENY_V4_BLOCKS, FLOWS_MAX, HOSTS_MAX, LISTEN_MAX, ORIGINS_MAX, PASSED_MAX, PENALTIES_MAX,
+        SOCKETS_MAX, STASH_MAX,
     },
     opaque,
     splice::{Flow, HostCounter, HostValue, Origin, Stash, Target},
@@ -18,7 +22,7 @@ use filter_common::{
 use crate::{options, parse::Segment, syn::Offer, too_big};
 
 #[map]
-pub(crate) static LISTEN: HashMap<ListenKey, ListenValue> = HashMap::with_max_entries(LISTEN_MAX, 0);
+pub(crate) static LISTENERS: Array<Listener> = Array::with_max_entries(LISTEN_SLOTS, 0);
 
 // Not preallocated: memory for as many hosts as there may be would be tens of megabytes, and an entry that is removed is not
 // reused before the programs that look at it are through.
@@ -41,7 +45,13 @@ pub(crate) static GROUPS: HashMap<ListenKey, GroupValue> = HashMap::with_max_ent
 pub(crate) static SOCKETS: ReusePortSockArray = ReusePortSockArray::with_max_entries(SOCKETS_MAX, 0);
 
 #[map]
-pub(crate) static DENY: LpmTrie<Address, u32> = LpmTrie::with_max_entries(DENY_MAX, BPF_F_NO_PREALLOC);
+pub(crate) static DENY_V4: Array<DenyBlock> = Array::with_max_entries(DENY_V4_BLOCKS, 0);
+
+#[map]
+pub(crate) static DENY_V4_PARTS: HashMap<u32, DenyPart> = HashMap::with_max_entries(DENY_MAX, BPF_F_NO_PREALLOC);
+
+#[map]
+pub(crate) static DENY_V6: LpmTrie<Address, u32> = LpmTrie::with_max_entries(DENY_MAX, BPF_F_NO_PREALLOC);
 
 #[map]
 pub(crate) static PASSED: LruHashMap<ConnectionKey, u32> = LruHashMap::with_max_entries(PASSED_MAX, 0);
@@ -74,6 +84,12 @@ pub(crate) static PENALTIES: LruHashMap<Address, u64> = LruHashMap::with_max_ent
 pub(crate) static ORPHANS: LruHashMap<ConnectionKey, u64> = LruHashMap::with_max_entries(ORPHANS_MAX, 0);
 
 const ORPHANS_MAX: u32 = 16_384;
+
+/// The time by userspace's clock, to a second.
+#[inline(always)]
+pub(crate) fn clock_ns() -> u64 {
+    CONFIG.get(0).map_or(0, |config| config.clock_ns)
+}
 
 /// Room for the longest key of a host. Keys are put together eight bytes at a time.
 pub(crate) type KeyWords = [u64; size_of::<LongName>() / 8];
@@ -118,8 +134,8 @@ pub(crate) fn set_tcp_word(tcp: &mut TcpBytes, at: u32, word: u32) {
 /// Work area of the program that runs on a CPU: what does not fit on a stack of 512 bytes.
 #[repr(C)]
 pub(crate) struct Scratch {
-    /// The number of the reason that was found.
-    pub(crate) reason: u32,
+    /// What was found: a reason, and whether it is of a segment for a listen address.
+    pub(crate) found: u32,
     /// The segment that is decided about.
     pub(crate) segment: Segment,
     /// Its IP header, without options or extension headers.
@@ -154,7 +170,11 @@ pub(crate) struct Scratch {
     pub(crate) resets_counted_ns: u64,
     /// The parser's state between two extensions.
     pub(crate) walk: hello::Walk,
-    /// The name that is looked up.
+    /// Where the name that is looked up is in the payload.
+    pub(crate) name_at: u32,
+    /// Its length.
+    pub(crate) name_length: u32,
+    /// The name, as it is looked up.
     pub(crate) key: KeyWords,
     /// Where its first dot is; its length if it has none.
     pub(crate) first_dot: u32,

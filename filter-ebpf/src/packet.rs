@@ -93,6 +93,31 @@ impl Packet {
         Some(())
     }
 
+    /// The bytes at `offset` as a `T`, to be read and changed where they are. One at a time: nothing stops two from being the same.
+    #[inline(always)]
+    pub(crate) fn view<T: Wire>(&self, offset: u32) -> Option<&'static mut T> {
+        const { assert!(align_of::<T>() == 1) };
+        let place = self.place::<T>(offset)?;
+        // SAFETY: as for reading and writing, and of no alignment. It is not used once the packet's size was changed, nor beside
+        // another of the same bytes.
+        Some(unsafe { &mut *place })
+    }
+
+    /// Copies `N` words from `offset` to the beginning of `to`, if the packet reaches that far. The kernel's helper copies with an
+    /// instruction that a processor takes long to begin, and whose stores it does not hand on to the loads behind.
+    #[inline(always)]
+    pub(crate) fn copy<const N: usize, const SIZE: usize>(&self, offset: u32, to: &mut [u8; SIZE]) -> Option<()> {
+        const { assert!(N * size_of::<u32>() <= SIZE) };
+        let from: *const u32 = self.place::<[u32; N]>(offset)?.cast_const().cast();
+        let to: *mut u32 = to.as_mut_ptr().cast();
+        for word in 0..N {
+            // SAFETY: both are that long. Volatile, or LLVM puts the loop together again and calls memcpy. It is not to be aligned,
+            // and the machines that this runs on do not ask for it.
+            unsafe { to.add(word).write_volatile(from.add(word).read_volatile()) };
+        }
+        Some(())
+    }
+
     #[inline(always)]
     fn place<T: Wire>(&self, offset: u32) -> Option<*mut T> {
         let place = self.start + offset as usize;

@@ -2,7 +2,7 @@
 
 use filter_common::{
     Reason,
-    layout::{Address, ConnectionKey, ListenKey},
+    layout::{Address, ConnectionKey},
 };
 
 use crate::packet::{Packet, Wire};
@@ -46,56 +46,43 @@ impl IpProtocol {
     }
 }
 
-/// An IP packet that is no fragment, with what it carries complete in this frame.
+/// An IPv4 header without options.
+#[repr(C, packed)]
 #[derive(Clone, Copy)]
-pub(crate) struct Datagram {
-    pub(crate) is_v4: bool,
-    /// Where the IP header starts: behind Ethernet and VLAN.
-    pub(crate) ip_at: u32,
-    /// Where the transport header starts.
-    pub(crate) transport_at: u32,
-    /// Where the packet ends by its own length, which padding of short frames is behind.
-    pub(crate) end: u32,
-    pub(crate) protocol: IpProtocol,
-    pub(crate) source: Address,
-    pub(crate) destination: Address,
-}
-
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct Ipv4Header {
+pub(crate) struct Ipv4Header {
     version_and_length: u8,
     service: u8,
     total_length: u16,
     identification: u16,
     fragment: u16,
-    time_to_live: u8,
+    pub(crate) time_to_live: u8,
     protocol: u8,
-    checksum: u16,
-    source: u32,
-    destination: u32,
+    pub(crate) checksum: u16,
+    pub(crate) source: u32,
+    pub(crate) destination: u32,
 }
 
 // SAFETY: integers, without anything between them.
 unsafe impl Wire for Ipv4Header {}
 
-#[repr(C)]
+/// An IPv6 header without extension headers.
+#[repr(C, packed)]
 #[derive(Clone, Copy)]
-struct Ipv6Header {
+pub(crate) struct Ipv6Header {
     version: u8,
     class_and_label: [u8; 3],
     payload_length: u16,
     next_header: u8,
-    hop_limit: u8,
-    source: Address,
-    destination: Address,
+    pub(crate) hop_limit: u8,
+    pub(crate) source: Address,
+    pub(crate) destination: Address,
 }
 
 // SAFETY: integers, without anything between them.
 unsafe impl Wire for Ipv6Header {}
 
 /// A TCP header without options.
-#[repr(C)]
+#[repr(C, packed)]
 #[derive(Clone, Copy)]
 pub(crate) struct TcpHeader {
     pub(crate) source_port: u16,
@@ -122,14 +109,16 @@ impl TcpHeader {
     pub(crate) const SIZE: u32 = 20;
 }
 
-/// A TCP segment for a listen address. It lives in the work area, for two reasons: what is read from there is any number to
-/// the verifier, which then does not follow each way of tagging, each version and each extension header to the end on its
-/// own; and the stack is small.
+/// An IP packet that is no fragment, with what it carries complete in this frame; and what its TCP header says, if it has one.
+///
+/// It lives in the work area, for two reasons: what is read from there is any number to the verifier, which then does not follow
+/// each way of tagging, each version and each extension header to the end on its own; and the stack is small.
 #[repr(C)]
 pub(crate) struct Segment {
     ip_at: u32,
     transport_at: u32,
     payload_at: u32,
+    /// Where the packet ends by its own length, which padding of short frames is behind.
     end: u32,
     is_v4: u32,
     flags: u32,
@@ -141,29 +130,85 @@ pub(crate) struct Segment {
 }
 
 impl Segment {
-    /// Fills it from a datagram with TCP.
+    /// Reads the headers up to the transport header.
     #[inline(always)]
-    pub(crate) fn fill(&mut self, packet: &Packet, datagram: &Datagram) -> Result<(), Reason> {
-        let tcp: TcpHeader = packet.read(datagram.transport_at).ok_or(Reason::Malformed)?;
-        let header_length = u32::from(tcp.data_offset >> 4) * 4;
-        let payload_at = datagram.transport_at + header_length;
-        if header_length < TcpHeader::SIZE || payload_at > datagram.end {
+    pub(crate) fn read(&mut self, packet: &Packet) -> Result<IpProtocol, Reason> {
+        let (ether_type, ip_at) = ethernet(packet).ok_or(Reason::NotIp)?;
+        self.ip_at = ip_at;
+        match ether_type {
+            EtherType::IPV4 => self.read_ipv4(packet, ip_at),
+            EtherType::IPV6 => self.read_ipv6(packet, ip_at),
+            EtherType(_) => Err(Reason::NotIp),
+        }
+    }
+
+    #[inline(always)]
+    fn read_ipv4(&mut self, packet: &Packet, ip_at: u32) -> Result<IpProtocol, Reason> {
+        let header: &mut Ipv4Header = packet.view(ip_at).ok_or(Reason::Malformed)?;
+        let header_length = u32::from(header.version_and_length & 0x0f) * 4;
+        let total_length = u32::from(u16::from_be(header.total_length));
+        let end = ip_at + total_length;
+        if header.version_and_length >> 4 != 4 || header_length < 20 || total_length < header_length {
             return Err(Reason::Malformed);
         }
-        self.ip_at = datagram.ip_at;
-        self.transport_at = datagram.transport_at;
+        if end > packet.length() {
+            return Err(Reason::Malformed);
+        }
+        // More fragments, or not the first: bits beside "reserved" and "don't fragment".
+        if u16::from_be(header.fragment) & 0x3fff != 0 {
+            return Err(Reason::Fragment);
+        }
+        self.is_v4 = 1;
+        self.transport_at = ip_at + header_length;
+        self.end = end;
+        self.connection.client = Address::from_v4(header.source);
+        self.connection.edge = Address::from_v4(header.destination);
+        Ok(IpProtocol(header.protocol))
+    }
+
+    #[inline(always)]
+    fn read_ipv6(&mut self, packet: &Packet, ip_at: u32) -> Result<IpProtocol, Reason> {
+        let header: &mut Ipv6Header = packet.view(ip_at).ok_or(Reason::Malformed)?;
+        let end = ip_at + 40 + u32::from(u16::from_be(header.payload_length));
+        if header.version >> 4 != 6 || end > packet.length() {
+            return Err(Reason::Malformed);
+        }
+        let (source, destination) = (header.source, header.destination);
+        // On no wire (RFC 4038, 4.2), and it must not be taken for the IPv4 packet that it is not.
+        if is_mapped(source) || is_mapped(destination) {
+            return Err(Reason::Malformed);
+        }
+        let (protocol, transport_at) = extension_headers(packet, IpProtocol(header.next_header), ip_at + 40)?;
+        self.is_v4 = 0;
+        self.transport_at = transport_at;
+        self.end = end;
+        self.connection.client = source;
+        self.connection.edge = destination;
+        Ok(protocol)
+    }
+
+    /// Reads the ports, which TCP and UDP have at the same place.
+    #[inline(always)]
+    pub(crate) fn read_ports(&mut self, packet: &Packet) -> Result<(), Reason> {
+        let [client, edge]: [u16; 2] = packet.read(self.transport_at()).ok_or(Reason::Malformed)?;
+        (self.connection.client_port, self.connection.edge_port) = (client, edge);
+        Ok(())
+    }
+
+    /// Reads the rest of a TCP header.
+    #[inline(always)]
+    pub(crate) fn read_tcp(&mut self, packet: &Packet) -> Result<(), Reason> {
+        let at = self.transport_at();
+        let tcp: &mut TcpHeader = packet.view(at).ok_or(Reason::Malformed)?;
+        let header_length = u32::from(tcp.data_offset >> 4) * 4;
+        let payload_at = at + header_length;
+        if header_length < TcpHeader::SIZE || payload_at > self.end {
+            return Err(Reason::Malformed);
+        }
         self.payload_at = payload_at;
-        self.end = datagram.end;
-        self.is_v4 = datagram.is_v4.into();
         self.flags = tcp.flags.into();
         self.sequence = tcp.sequence;
         self.acknowledgement = tcp.acknowledgement;
-        self.connection = ConnectionKey {
-            client: datagram.source,
-            edge: datagram.destination,
-            client_port: tcp.source_port,
-            edge_port: tcp.destination_port,
-        };
         Ok(())
     }
 
@@ -222,24 +267,6 @@ impl Segment {
     }
 }
 
-/// Reads the headers up to the transport header.
-#[inline(always)]
-pub(crate) fn datagram(packet: &Packet) -> Result<Datagram, Reason> {
-    let (ether_type, ip_at) = ethernet(packet).ok_or(Reason::NotIp)?;
-    match ether_type {
-        EtherType::IPV4 => ipv4(packet, ip_at),
-        EtherType::IPV6 => ipv6(packet, ip_at),
-        EtherType(_) => Err(Reason::NotIp),
-    }
-}
-
-/// What a TCP or UDP packet's destination is looked up by: both have their ports at the same place.
-#[inline(always)]
-pub(crate) fn listen_key(packet: &Packet, datagram: &Datagram) -> Result<ListenKey, Reason> {
-    let [_, port]: [u16; 2] = packet.read(datagram.transport_at).ok_or(Reason::Malformed)?;
-    Ok(ListenKey { address: datagram.destination, port, padding: 0 })
-}
-
 #[inline(always)]
 fn ethernet(packet: &Packet) -> Option<(EtherType, u32)> {
     let mut ether_type = EtherType(u16::from_be(packet.read(12)?));
@@ -252,56 +279,6 @@ fn ethernet(packet: &Packet) -> Option<(EtherType, u32)> {
         at += 4;
     }
     Some((ether_type, at))
-}
-
-#[inline(always)]
-fn ipv4(packet: &Packet, ip_at: u32) -> Result<Datagram, Reason> {
-    let header: Ipv4Header = packet.read(ip_at).ok_or(Reason::Malformed)?;
-    let header_length = u32::from(header.version_and_length & 0x0f) * 4;
-    let total_length = u32::from(u16::from_be(header.total_length));
-    let end = ip_at + total_length;
-    if header.version_and_length >> 4 != 4 || header_length < 20 || total_length < header_length {
-        return Err(Reason::Malformed);
-    }
-    if end > packet.length() {
-        return Err(Reason::Malformed);
-    }
-    // More fragments, or not the first: bits beside "reserved" and "don't fragment".
-    if u16::from_be(header.fragment) & 0x3fff != 0 {
-        return Err(Reason::Fragment);
-    }
-    Ok(Datagram {
-        is_v4: true,
-        ip_at,
-        transport_at: ip_at + header_length,
-        end,
-        protocol: IpProtocol(header.protocol),
-        source: Address::from_v4(header.source),
-        destination: Address::from_v4(header.destination),
-    })
-}
-
-#[inline(always)]
-fn ipv6(packet: &Packet, ip_at: u32) -> Result<Datagram, Reason> {
-    let header: Ipv6Header = packet.read(ip_at).ok_or(Reason::Malformed)?;
-    let end = ip_at + 40 + u32::from(u16::from_be(header.payload_length));
-    if header.version >> 4 != 6 || end > packet.length() {
-        return Err(Reason::Malformed);
-    }
-    // On no wire (RFC 4038, 4.2), and it must not be taken for the IPv4 packet that it is not.
-    if is_mapped(header.source) || is_mapped(header.destination) {
-        return Err(Reason::Malformed);
-    }
-    let (protocol, transport_at) = extension_headers(packet, IpProtocol(header.next_header), ip_at + 40)?;
-    Ok(Datagram {
-        is_v4: false,
-        ip_at,
-        transport_at,
-        end,
-        protocol,
-        source: header.source,
-        destination: header.destination,
-    })
 }
 
 /// Whether this is an IPv4 address, as IPv6 writes them.

@@ -15,7 +15,7 @@ use aya_ebpf::{
 use filter_common::{
     hello,
     layout::{Config, ConnectionKey},
-    opaque,
+    opaque, opaque_mut,
     splice::{
         FLOW_FROM_CLIENT, FLOW_HEADER_PENDING, FLOW_OPENING, FLOW_PROXY_PROTOCOL, FLOW_STRIP_SELECTIVE, Flow,
         OFFERED_SCALE_MASK, OFFERED_SCALE_SHIFT, OFFERED_SELECTIVE, ORIGIN_WITHOUT_TIMESTAMPS, STASH_BYTES, Stash,
@@ -26,7 +26,7 @@ use crate::{
     answer::{self, Answer, Payload, Place},
     closing, flags, flow, maps, opening,
     packet::Packet,
-    parse::{self, IpProtocol, Segment, TcpHeader},
+    parse::{IpProtocol, Segment, TcpHeader},
     proxy, syn,
 };
 
@@ -38,12 +38,14 @@ const NOTHING_AND_TIMESTAMPS: u32 = u32::from_ne_bytes([1, 1, 8, 10]);
 #[inline(always)]
 pub(crate) fn answer(ctx: &TcContext) -> Option<()> {
     let packet = linear(ctx, 0)?;
-    let datagram = parse::datagram(&packet).ok()?;
-    if datagram.protocol != IpProtocol::TCP {
+    let segment = &mut maps::scratch()?.segment;
+    if segment.read(&packet).ok()? != IpProtocol::TCP {
         return None;
     }
-    maps::scratch()?.segment.fill(&packet, &datagram).ok()?;
-    let segment = maps::segment().ok()?;
+    let segment = opaque_mut(segment);
+    segment.read_ports(&packet).ok()?;
+    segment.read_tcp(&packet).ok()?;
+    let segment: &Segment = opaque_mut(segment);
     let from_origin = flow::of(&segment.connection)?;
     let from_client = closing::peer(from_origin)?;
     let state = flags::read(from_origin);

@@ -8,7 +8,7 @@ use aya_ebpf::{
 };
 use filter_common::{
     Reason,
-    layout::{Config, ListenValue},
+    layout::{Config, Listener},
 };
 
 use crate::{
@@ -55,7 +55,7 @@ pub(crate) struct Offer {
 pub(crate) fn answer(
     ctx: &XdpContext,
     segment: &Segment,
-    listen: *mut ListenValue,
+    listen: *mut Listener,
     config: &Config,
 ) -> Result<Reason, Reason> {
     let tcp_size = cookie::load_headers(ctx, segment)?;

@@ -12,7 +12,7 @@ use crate::{
     flow::{self, added},
     link, maps,
     packet::Packet,
-    parse::{Datagram, IpProtocol},
+    parse::{IpProtocol, Segment},
     sum::Sum,
 };
 
@@ -46,15 +46,15 @@ pub(crate) struct Message {
 /// Sends a message about a spliced connection on to whom it is for. Everything else is the kernel's. Each step has a frame of
 /// its own: the stack is small.
 #[inline(always)]
-pub(crate) fn forward(ctx: &XdpContext, datagram: &Datagram) -> Reason {
-    let (ip_at, at) = (datagram.ip_at & 0x1f, datagram.transport_at & 0x3fff);
-    let is_read = if datagram.is_v4 { read_v4(ctx, at) } else { read_v6(ctx, at) };
+pub(crate) fn forward(ctx: &XdpContext, datagram: &Segment) -> Reason {
+    let (ip_at, at) = (datagram.ip_at(), datagram.transport_at());
+    let is_read = if datagram.is_v4() { read_v4(ctx, at) } else { read_v6(ctx, at) };
     let Some(message) = maps::scratch().map(|scratch| &scratch.message).filter(|_| is_read != 0) else {
         return Reason::OtherProtocol;
     };
     let Some(place) = flow::of(&message.back) else { return Reason::OtherProtocol };
     let is_written = transport(ctx, at, message, place) != 0
-        && if datagram.is_v4 {
+        && if datagram.is_v4() {
             internet_v4(ctx, ip_at, message, place)
         } else {
             internet_v6(ctx, ip_at, at, message, place)

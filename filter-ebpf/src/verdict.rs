@@ -4,65 +4,65 @@ use aya_ebpf::programs::XdpContext;
 use filter_common::{
     Reason,
     hello::Hello,
-    layout::{Config, ListenValue},
+    layout::{Config, ConnectionKey, Listener, listen_slot},
+    opaque_mut,
     splice::HostValue,
 };
 
 use crate::{
     closing, deny, flow, front, hello, hosts, log, maps, opening,
     packet::Packet,
-    parse::{self, Datagram, IpProtocol, Segment, TcpHeader},
+    parse::{IpProtocol, Segment, TcpHeader},
     reset, too_big,
 };
+
+/// In what [`decide`] returns: a TCP segment for a listen address.
+const LISTENED: u32 = 1 << 31;
 
 /// Finds the reason of a packet, and rewrites the packet if the reason's action is to answer it or to send it on.
 #[inline(always)]
 pub(crate) fn inspect(ctx: &XdpContext) -> Reason {
-    if decide(ctx) != 0 {
-        log::sampled(ctx, reason());
+    let found = decide(ctx);
+    let reason = Reason::from_u32(found & !LISTENED).unwrap_or(Reason::Internal);
+    if found & LISTENED != 0 {
+        log::sampled(ctx, reason);
     }
-    reason()
+    reason
 }
 
-/// In a frame of its own, that of the log line's being as large: the stack is small. Leaves the reason in the work area, and
-/// returns 1 for a TCP segment for a listen address.
+/// In a frame of its own, that of the log line's being as large: the stack is small. Returns the number of the reason, with
+/// [`LISTENED`]; by way of memory, so that to the verifier, which would otherwise walk through all that follows once for each
+/// reason, it is any number.
 #[inline(never)]
 fn decide(ctx: &XdpContext) -> u32 {
-    let (reason, is_listened) = match listened(ctx) {
+    let Some(scratch) = maps::scratch() else { return Reason::Internal.into() };
+    let place = &raw mut scratch.found;
+    let found = match listened(ctx, &mut scratch.segment) {
         Ok(listen) => match segment(ctx, listen) {
-            Ok(reason) | Err(reason) => (reason, 1),
+            Ok(reason) | Err(reason) => u32::from(reason) | LISTENED,
         },
-        Err(reason) => (reason, 0),
+        Err(reason) => reason.into(),
     };
-    if let Some(scratch) = maps::scratch() {
-        scratch.reason = reason.into();
+    // SAFETY: a field of the work area, which nobody else writes.
+    unsafe {
+        place.write_volatile(found);
+        place.read_volatile()
     }
-    is_listened
-}
-
-/// The reason that was found. By way of memory: to the verifier, which would otherwise walk through all that follows once for
-/// each reason, it is then any number.
-#[inline(always)]
-fn reason() -> Reason {
-    let number = maps::scratch().map_or(u32::MAX, |scratch| scratch.reason);
-    Reason::from_u32(number).unwrap_or(Reason::Internal)
 }
 
 /// Decides about a packet as far as its headers tell, and finds the listen address of a segment that it takes more for.
 #[inline(always)]
-fn listened(ctx: &XdpContext) -> Result<*mut ListenValue, Reason> {
+fn listened(ctx: &XdpContext, segment: &mut Segment) -> Result<*mut Listener, Reason> {
     let packet = Packet::new(ctx);
-    let datagram: Datagram = parse::datagram(&packet)?;
-    if datagram.protocol != IpProtocol::TCP && datagram.protocol != IpProtocol::UDP {
-        let is_message = datagram.protocol == IpProtocol::ICMP || datagram.protocol == IpProtocol::ICMP_V6;
-        return Err(if is_message { too_big::forward(ctx, &datagram) } else { Reason::OtherProtocol });
+    let protocol = segment.read(&packet)?;
+    // Here and below: the verifier is not to follow each way to write the same headers on its own.
+    let segment = opaque_mut(segment);
+    if protocol != IpProtocol::TCP {
+        return Err(datagram(ctx, segment, protocol));
     }
-    let key = parse::listen_key(&packet, &datagram)?;
-    if datagram.protocol == IpProtocol::UDP {
-        return Err(if maps::LISTEN.get_ptr(key).is_some() { Reason::Udp } else { Reason::OtherAddress });
-    }
-    maps::scratch().ok_or(Reason::Internal)?.segment.fill(&packet, &datagram)?;
-    let segment = maps::segment()?;
+    segment.read_ports(&packet)?;
+    segment.read_tcp(&packet)?;
+    let segment: &Segment = opaque_mut(segment);
     if !segment.begins_connection()
         && let Some(flow) = flow::of(&segment.connection)
     {
@@ -70,11 +70,36 @@ fn listened(ctx: &XdpContext) -> Result<*mut ListenValue, Reason> {
             Ok(reason) | Err(reason) => reason,
         });
     }
-    maps::LISTEN.get_ptr_mut(key).ok_or(Reason::OtherAddress)
+    listener(&segment.connection).ok_or(Reason::OtherAddress)
+}
+
+/// Decides about a packet that is not TCP.
+#[inline(always)]
+fn datagram(ctx: &XdpContext, datagram: &mut Segment, protocol: IpProtocol) -> Reason {
+    if protocol == IpProtocol::ICMP || protocol == IpProtocol::ICMP_V6 {
+        return too_big::forward(ctx, datagram);
+    }
+    if protocol != IpProtocol::UDP {
+        return Reason::OtherProtocol;
+    }
+    if let Err(reason) = datagram.read_ports(&Packet::new(ctx)) {
+        return reason;
+    }
+    if listener(&datagram.connection).is_some() { Reason::Udp } else { Reason::OtherAddress }
+}
+
+/// The listen address that a packet is for.
+#[inline(always)]
+fn listener(connection: &ConnectionKey) -> Option<*mut Listener> {
+    let config: &Config = maps::CONFIG.get(0)?;
+    let place = maps::LISTENERS.get_ptr_mut(listen_slot(config.listen_seed, connection.edge, connection.edge_port))?;
+    // SAFETY: an entry of the array, of which only the time changes while the program is attached.
+    let (address, port, is_used) = unsafe { ((*place).address, (*place).port, (*place).is_used) };
+    if address == connection.edge && port == connection.edge_port && is_used != 0 { Some(place) } else { None }
 }
 
 #[inline(always)]
-fn segment(ctx: &XdpContext, listen: *mut ListenValue) -> Result<Reason, Reason> {
+fn segment(ctx: &XdpContext, listen: *mut Listener) -> Result<Reason, Reason> {
     let config: &Config = maps::CONFIG.get(0).ok_or(Reason::Internal)?;
     let segment = maps::segment()?;
     // Connections that are there already are the workers' to refuse.
@@ -114,7 +139,7 @@ pub(crate) fn data(ctx: &XdpContext, segment: &Segment, is_verified: bool) -> Re
         return Ok(Reason::Data);
     }
     let (at, length) = match hello::find(ctx, segment)? {
-        Hello::Name { at, length } => (segment.payload_at() + at, length),
+        Hello::Name { at, length } => (at, length),
         Hello::Not => return Ok(Reason::Data),
         Hello::Incomplete => return Ok(Reason::HelloIncomplete),
         Hello::Malformed => return Ok(Reason::HelloMalformed),
@@ -122,7 +147,8 @@ pub(crate) fn data(ctx: &XdpContext, segment: &Segment, is_verified: bool) -> Re
         Hello::TooManyExtensions => return Ok(Reason::HelloTooManyExtensions),
         Hello::NameTooLong => return Ok(Reason::HelloNameTooLong),
     };
-    match hosts::find(ctx, at, length)? {
+    let config: &Config = maps::CONFIG.get(0).ok_or(Reason::Internal)?;
+    match hosts::find(at, length, config)? {
         hosts::Found::Terminate => Ok(Reason::HostTerminate),
         hosts::Found::Splice(host) => splice(ctx, segment, host),
         hosts::Found::Unusual => Ok(Reason::HelloNameUnusual),

@@ -4,11 +4,14 @@
 //! its own answer. This one puts the packet back first, and goes on to the program that is measured.
 #![no_std]
 #![no_main]
+#![feature(asm_experimental_arch)]
 #![expect(
     missing_docs,
     unreachable_pub,
     reason = "aya's program macros make a public function of each program, without its documentation"
 )]
+
+use core::arch::asm;
 
 use aya_ebpf::{
     EbpfContext as _,
@@ -67,6 +70,7 @@ fn restore(ctx: &XdpContext) -> Option<()> {
         }
     }
     headers(ctx, template);
+    settle(template);
     Some(())
 }
 
@@ -85,6 +89,14 @@ fn headers(ctx: &XdpContext, template: &Template) {
             (place as *mut u64).write_unaligned(word.read_unaligned());
         }
     }
+}
+
+/// Waits until everything that was written is in the cache, where the program that is measured would find a packet: a load of
+/// bytes from two stores that are still under way waits as well, and would be counted.
+#[inline(always)]
+fn settle(template: &mut Template) {
+    // SAFETY: the first bytes of the template, which are aligned as map values are, and stay as they are.
+    unsafe { asm!("lock *(u64 *)({0} + 0) |= {1}", in(reg) &raw mut *template, in(reg) 0_u64) };
 }
 
 /// The verifier rejects an endless loop, and with it every panic that could be reached.

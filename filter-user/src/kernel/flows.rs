@@ -24,6 +24,8 @@ use super::{KernelError, deny::Denied, error::is_absent, reset::Resets};
 
 /// How long a connection that has begun to end, or has not begun, may be silent.
 const CLOSING_IDLE: Duration = Duration::from_secs(60);
+/// The clock of XDP that was not set for so long has stopped: nobody was there to set it.
+const CLOCK_LATE: Duration = Duration::from_secs(10);
 
 /// A spliced connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,7 +46,7 @@ pub struct Flow {
     pub from_origin: u64,
     /// Since when it is there.
     pub age: Duration,
-    /// Since when nothing was heard on it, from either end.
+    /// Since when nothing was heard on it, from either end, to a second; at most since the connections are watched.
     pub idle: Duration,
     /// Whether the origin has not answered yet.
     pub opening: bool,
@@ -76,6 +78,11 @@ pub(super) struct Flows {
     /// What XDP has not counted: connections that were ended from here.
     ended: HashMap<u32, HostCounter>,
     resets: Option<Resets>,
+    /// When the clock of XDP was set last.
+    watched: Duration,
+    /// Since when it was set about every second. What was heard before this is not known: no connection is taken for silent
+    /// since longer.
+    since: Duration,
 }
 
 /// Both directions of a connection; the origin's may be missing for a moment.
@@ -97,12 +104,14 @@ impl Flows {
                 .map_err(KernelError::reading(HOST_COUNTERS))?,
             ended: HashMap::new(),
             resets: None,
+            watched: monotonic(),
+            since: monotonic(),
         })
     }
 
     pub(super) fn list(&self, names: &HashMap<u32, String>) -> Result<Vec<Flow>, KernelError> {
         let now = monotonic();
-        Ok(self.pairs()?.iter().map(|pair| pair.flow(names, now)).collect())
+        Ok(self.pairs()?.iter().map(|pair| pair.flow(names, now, self.since)).collect())
     }
 
     /// Ends the connections of these hosts, and of clients in these networks, which nothing may open any more.
@@ -124,13 +133,21 @@ impl Flows {
         Ok(count)
     }
 
+    /// Notes that the clock of XDP is set now.
+    pub(super) fn watch(&mut self, now: Duration) {
+        if now.saturating_sub(self.watched) > CLOCK_LATE {
+            self.since = now;
+        }
+        self.watched = now;
+    }
+
     /// Ends connections that were silent for too long.
-    pub(super) fn sweep(&mut self, idle: Duration) -> Result<usize, KernelError> {
-        let now = monotonic();
+    pub(super) fn sweep(&mut self, idle: Duration, now: Duration) -> Result<usize, KernelError> {
+        let since = self.since;
         let entries = self.entries()?;
         let is_silent = |pair: &Pair| {
             let limit = if pair.has(FLOW_CLOSING | FLOW_OPENING) { idle.min(CLOSING_IDLE) } else { idle };
-            pair.idle(now) >= limit
+            pair.idle(now, since) >= limit
         };
         let count = self.end_pairs(pairs(&entries).into_iter().filter(is_silent).collect())?;
         self.remove_strays(&entries, now)?;
@@ -145,8 +162,9 @@ impl Flows {
         now: Duration,
     ) -> Result<(), KernelError> {
         let is_stray = |(_, flow): &(&ConnectionKey, &splice::Flow)| {
-            let silent = now.saturating_sub(Duration::from_nanos(flow.seen_ns.max(flow.opened_ns)));
-            flow.flags & FLOW_FROM_CLIENT == 0 && silent >= CLOSING_IDLE && !entries.contains_key(&peer_key(flow))
+            // The two are put there one after the other, so what is old is not about to be completed, whatever was heard of it.
+            let old = now.saturating_sub(Duration::from_nanos(flow.opened_ns)) >= CLOSING_IDLE;
+            flow.flags & FLOW_FROM_CLIENT == 0 && old && !entries.contains_key(&peer_key(flow))
         };
         for (key, _) in entries.iter().filter(is_stray) {
             self.remove(key)?;
@@ -259,12 +277,12 @@ impl Pair {
         self.from_client.flags & flags != 0 || self.from_origin.is_some_and(|flow| flow.flags & flags != 0)
     }
 
-    fn idle(&self, now: Duration) -> Duration {
+    fn idle(&self, now: Duration, since: Duration) -> Duration {
         let seen = self.from_client.seen_ns.max(self.from_origin.map_or(0, |flow| flow.seen_ns));
-        now.saturating_sub(Duration::from_nanos(seen))
+        now.saturating_sub(Duration::from_nanos(seen).max(since))
     }
 
-    fn flow(&self, names: &HashMap<u32, String>, now: Duration) -> Flow {
+    fn flow(&self, names: &HashMap<u32, String>, now: Duration, since: Duration) -> Flow {
         let (key, flow) = (&self.key, &self.from_client);
         Flow {
             host: names.get(&flow.host).cloned().unwrap_or_default(),
@@ -275,7 +293,7 @@ impl Pair {
             from_client: flow.bytes,
             from_origin: self.from_origin.map_or(0, |flow| flow.bytes),
             age: now.saturating_sub(Duration::from_nanos(flow.opened_ns)),
-            idle: self.idle(now),
+            idle: self.idle(now, since),
             opening: self.has(FLOW_OPENING),
             closing: self.has(FLOW_CLOSING),
         }

@@ -1,14 +1,14 @@
 //! The addresses that the packet plane looks at.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     net::{IpAddr, SocketAddr},
 };
 
 use aya::{Ebpf, maps};
 use filter_common::{
-    layout::{ListenKey, ListenValue},
-    maps::{LISTEN, LISTEN_MAX},
+    layout::{ListenKey, Listener, listen_slot},
+    maps::{LISTEN_MAX, LISTENERS},
 };
 
 use super::KernelError;
@@ -18,21 +18,34 @@ pub(super) fn key(address: SocketAddr) -> ListenKey {
     ListenKey { address: address.ip().into(), port: address.port().to_be(), padding: 0 }
 }
 
-/// Writes the listen addresses.
+/// Writes the listen addresses, and returns the seed of their places.
 ///
 /// An unspecified address stands for those that the host has now: packets that this host only forwards are none of the
 /// filter's business. An address that the host gets later is served by the workers, without the packet plane in front.
-pub(super) fn fill(ebpf: &mut Ebpf, addresses: &[SocketAddr]) -> Result<(), KernelError> {
+pub(super) fn fill(ebpf: &mut Ebpf, addresses: &[SocketAddr]) -> Result<u32, KernelError> {
     let addresses = expand(addresses, &local_addresses()?);
     if addresses.len() > LISTEN_MAX as usize {
         return Err(KernelError::TooManyAddresses { count: addresses.len(), max: LISTEN_MAX });
     }
-    let map = ebpf.map_mut(LISTEN).ok_or(KernelError::Missing { what: "map", name: LISTEN })?;
-    let mut map = maps::HashMap::<_, ListenKey, ListenValue>::try_from(map).map_err(KernelError::reading(LISTEN))?;
-    for address in addresses {
-        map.insert(key(address), ListenValue::default(), 0).map_err(KernelError::writing(LISTEN))?;
+    let (seed, slots) = place(&addresses);
+    let map = ebpf.map_mut(LISTENERS).ok_or(KernelError::Missing { what: "map", name: LISTENERS })?;
+    let mut map = maps::Array::<_, Listener>::try_from(map).map_err(KernelError::reading(LISTENERS))?;
+    for (slot, address) in slots {
+        let ListenKey { address, port, padding } = key(address);
+        let listener = Listener { address, port, padding, is_used: 1, told_at_ns: 0 };
+        map.set(slot, listener, 0).map_err(KernelError::writing(LISTENERS))?;
     }
-    Ok(())
+    Ok(seed)
+}
+
+/// A seed with which no two addresses share a slot, and the slots. Three seeds of five are such with as many addresses as there
+/// may be, so one is found.
+fn place(addresses: &BTreeSet<SocketAddr>) -> (u32, BTreeMap<u32, SocketAddr>) {
+    let slots = |seed: u32| -> BTreeMap<u32, SocketAddr> {
+        let slot = |&address: &SocketAddr| listen_slot(seed, address.ip().into(), address.port().to_be());
+        addresses.iter().map(|address| (slot(address), *address)).collect()
+    };
+    (0..u32::MAX).map(|seed| (seed, slots(seed))).find(|(_, slots)| slots.len() == addresses.len()).unwrap_or_default()
 }
 
 fn expand(addresses: &[SocketAddr], local: &[IpAddr]) -> BTreeSet<SocketAddr> {
@@ -61,6 +74,10 @@ fn local_addresses() -> Result<Vec<IpAddr>, KernelError> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
+    use filter_common::layout::LISTEN_SLOTS;
+
     use super::*;
 
     #[test]
@@ -73,6 +90,18 @@ mod tests {
         ] {
             let expanded = expand(&[listen.parse().unwrap()], &local);
             assert_eq!(expanded, expected.iter().map(|address| address.parse().unwrap()).collect(), "{listen}");
+        }
+    }
+
+    #[test]
+    fn as_many_addresses_as_may_be_have_a_slot_each() {
+        let address =
+            |number: u32| SocketAddr::from((Ipv4Addr::from_bits(0xc000_0200 + number / 2), 443 + (number % 2) as u16));
+        for count in [0, 1, LISTEN_MAX] {
+            let addresses: BTreeSet<_> = (0..count).map(address).collect();
+            let (_, slots) = place(&addresses);
+            assert_eq!(slots.values().copied().collect::<BTreeSet<_>>(), addresses);
+            assert!(slots.keys().all(|&slot| slot < LISTEN_SLOTS));
         }
     }
 

@@ -68,11 +68,24 @@ impl Network {
         self.prefix
     }
 
-    /// Its bits and first address as the kernel's trie has them.
-    pub(super) fn key(self) -> (u32, Address) {
+    /// Whether it is one of IPv4.
+    pub(super) fn is_v4(&self) -> bool {
+        self.address.is_ipv4()
+    }
+
+    /// Its first address and prefix, if it is one of IPv4.
+    pub(super) fn v4(self) -> Option<(u32, u8)> {
         match self.address {
-            IpAddr::V4(_) => (u32::from(self.prefix) + 96, self.address.into()),
-            IpAddr::V6(_) => (self.prefix.into(), self.address.into()),
+            IpAddr::V4(v4) => Some((v4.to_bits(), self.prefix)),
+            IpAddr::V6(_) => None,
+        }
+    }
+
+    /// Its first address and prefix, if it is one of IPv6.
+    pub(super) fn v6(self) -> Option<(Address, u8)> {
+        match self.address {
+            IpAddr::V4(_) => None,
+            IpAddr::V6(_) => Some((self.address.into(), self.prefix)),
         }
     }
 }

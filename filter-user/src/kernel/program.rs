@@ -21,7 +21,7 @@ use super::{
     Changes, Flow, HostCount, KernelError, KernelLog, KernelPlan, Path, Penalty, SPLICE_PORTS,
     cookies::Announced,
     deny::{Denied, Deny},
-    flows::Flows,
+    flows::{Flows, monotonic},
     host,
     hosts::Hosts,
     listen, object,
@@ -100,7 +100,7 @@ impl Program {
     }
 
     fn fill(mut ebpf: Ebpf, listen: &[SocketAddr], log_sample: u32) -> Result<Self, KernelError> {
-        listen::fill(&mut ebpf, listen)?;
+        let listen_seed = listen::fill(&mut ebpf, listen)?;
         object::program::<Xdp>(&mut ebpf, PROGRAM_EDGE)?.load().map_err(KernelError::program(PROGRAM_EDGE))?;
         let replay = object::program::<SchedClassifier>(&mut ebpf, PROGRAM_REPLAY)?;
         replay.load().map_err(KernelError::program(PROGRAM_REPLAY))?;
@@ -120,6 +120,8 @@ impl Program {
             log_sample,
             first_port: u32::from(*SPLICE_PORTS.start()),
             ports_per_cpu: (ports / cpus).max(1),
+            listen_seed,
+            clock_ns: nanoseconds(monotonic()),
             ..Config::default()
         })?;
         Ok(program)
@@ -146,9 +148,12 @@ impl Program {
         check(plan)?;
         // Deny first, allow last: a failure between leaves more refused than the plan wants, never less.
         self.deny.protect(plan)?;
+        let wildcards = u32::from(plan.hosts.keys().any(|host| host.starts_with('*')));
+        // Looked for while there may be one.
+        self.configure(Config { wildcards: wildcards | self.content.wildcards, ..self.content })?;
         let changes = self.hosts.apply(plan)?;
         self.deny.relax(plan)?;
-        self.configure(Config { splices: self.hosts.splices().into(), ..self.content })?;
+        self.configure(Config { wildcards, splices: self.hosts.splices().into(), ..self.content })?;
         let (denied, allowed) = self.deny.take_changes();
         Ok(Changes { denied, allowed, ..changes })
     }
@@ -167,9 +172,14 @@ impl Program {
     }
 
     /// Ends spliced connections on which nothing was heard for so long, and forgets those that ended without saying so.
-    /// Returns how many. To be called every few seconds.
+    /// Returns how many. To be called about once a second: this is also the clock by which XDP notes when it heard of them.
     pub fn sweep(&mut self, idle: Duration) -> Result<usize, KernelError> {
-        self.flows.sweep(idle)
+        let now = monotonic();
+        self.flows.watch(now);
+        let count = self.flows.sweep(idle, now);
+        // The clock goes on even if that failed: it tells when the connections were heard of.
+        self.configure(Config { clock_ns: nanoseconds(now), ..self.content })?;
+        count
     }
 
     /// What became of the spliced connections of each host, since the host was spliced first.
@@ -282,6 +292,11 @@ impl std::fmt::Debug for Program {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Program")
     }
+}
+
+/// For the maps, which have 584 years of room.
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// Whether all of the plan fits.

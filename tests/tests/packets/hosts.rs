@@ -78,7 +78,7 @@ fn syn_reason(plane: &mut Plane, client: &str) -> Reason {
 }
 
 #[test]
-fn the_trie_holds_as_many_networks_as_its_limit() {
+fn the_tables_hold_as_many_networks_as_its_limit() {
     let mut plane = Plane::new(&[]);
     let changes = plane.program.apply(&networks(0, 131_072)).unwrap();
     assert_eq!(changes, Changes { denied: 131_072, allowed: DENIED.len(), ..Changes::default() });
@@ -88,20 +88,61 @@ fn the_trie_holds_as_many_networks_as_its_limit() {
     let error = plane.program.apply(&networks(1, 131_073)).unwrap_err();
     assert!(matches!(error, KernelError::TooManyNetworks { count: 131_073, max: 131_072 }), "{error}");
     assert_eq!(syn_reason(&mut plane, "10.0.0.0"), Reason::Denied);
-    // A full trie that moves by one.
+    // Full tables that move by one.
     let changes = plane.program.apply(&networks(1, 131_072)).unwrap();
     assert_eq!(changes, Changes { denied: 1, allowed: 1, ..Changes::default() });
     assert_eq!(syn_reason(&mut plane, "10.0.0.0"), Reason::Control);
     assert_eq!(syn_reason(&mut plane, "10.2.0.0"), Reason::Denied);
 }
 
+fn denying(networks: &[(&str, u8)]) -> KernelPlan {
+    let network = |(ip, prefix): &(&str, u8)| Network::new(ip.parse().unwrap(), *prefix).unwrap();
+    KernelPlan { deny: networks.iter().map(network).collect(), ..KernelPlan::default() }
+}
+
+#[test]
+fn networks_of_every_size_are_denied_up_to_their_edges() {
+    let mut plane = Plane::new(&[]);
+    for prefix in 1..=32 {
+        plane.program.apply(&denying(&[("172.21.133.77", prefix)])).unwrap();
+        let (inside, mask) = (u32::from_be_bytes([172, 21, 133, 77]), u32::MAX << (32 - prefix));
+        let (first, last) = (inside & mask, inside | !mask);
+        for (address, expected) in [
+            (first, Reason::Denied),
+            (inside, Reason::Denied),
+            (last, Reason::Denied),
+            (first.wrapping_sub(1), Reason::Control),
+            (last.wrapping_add(1), Reason::Control),
+        ] {
+            let address = Ipv4Addr::from(address).to_string();
+            assert_eq!(syn_reason(&mut plane, &address), expected, "{address} by /{prefix}");
+        }
+    }
+}
+
+#[test]
+fn a_network_goes_without_those_that_it_is_part_of() {
+    let mut plane = Plane::new(&[]);
+    let (large, small) = (("10.1.2.0", 24), ("10.1.2.8", 29));
+    for (networks, inside, beside) in [
+        (&[large, small][..], Reason::Denied, Reason::Denied),
+        (&[small], Reason::Denied, Reason::Control),
+        (&[small, large], Reason::Denied, Reason::Denied),
+        (&[large], Reason::Denied, Reason::Denied),
+        (&[("10.1.2.9", 32), ("10.1.2.200", 32)], Reason::Denied, Reason::Control),
+        (&[("10.1.2.200", 32)], Reason::Control, Reason::Control),
+        (&[], Reason::Control, Reason::Control),
+    ] {
+        plane.program.apply(&denying(networks)).unwrap();
+        let found = (syn_reason(&mut plane, "10.1.2.9"), syn_reason(&mut plane, "10.1.2.100"));
+        assert_eq!(found, (inside, beside), "{networks:?}");
+    }
+}
+
 #[test]
 fn the_longest_prefix_goes_without_the_shorter_one() {
     let mut plane = Plane::new(&[]);
-    let plan = |networks: &[(&str, u8)]| KernelPlan {
-        deny: networks.iter().map(|(ip, prefix)| Network::new(ip.parse().unwrap(), *prefix).unwrap()).collect(),
-        ..KernelPlan::default()
-    };
+    let plan = denying;
     plane.program.apply(&plan(&[("10.0.0.0", 8), ("10.1.0.0", 16)])).unwrap();
     plane.program.apply(&plan(&[("10.1.0.0", 16)])).unwrap();
     assert_eq!(syn_reason(&mut plane, "10.1.2.3"), Reason::Denied);

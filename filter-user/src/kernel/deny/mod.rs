@@ -1,4 +1,6 @@
-//! Bringing the trie of denied networks to what a plan wants.
+//! Bringing the tables of denied networks to what a plan wants.
+
+mod blocks;
 
 use std::{collections::BTreeSet, mem, net::IpAddr};
 
@@ -11,14 +13,16 @@ use aya::{
 };
 use filter_common::{
     layout::Address,
-    maps::{DENY, DENY_MAX},
+    maps::{DENY_MAX, DENY_V6},
 };
 
+use self::blocks::{Blocks, Content};
 use super::{KernelError, KernelPlan, Network};
 
-/// The trie and what it holds.
+/// The tables and what they hold.
 pub(super) struct Deny {
-    map: LpmTrie<MapData, Address, u32>,
+    v4: Blocks,
+    v6: LpmTrie<MapData, Address, u32>,
     content: BTreeSet<Network>,
     /// How many networks were added and removed since somebody asked.
     changes: (usize, usize),
@@ -26,9 +30,10 @@ pub(super) struct Deny {
 
 impl Deny {
     pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self, KernelError> {
-        let map = ebpf.take_map(DENY).ok_or(KernelError::Missing { what: "map", name: DENY })?;
-        let map = LpmTrie::try_from(map).map_err(KernelError::reading(DENY))?;
-        Ok(Self { map, content: BTreeSet::new(), changes: (0, 0) })
+        let v4 = Blocks::take(ebpf)?;
+        let v6 = ebpf.take_map(DENY_V6).ok_or(KernelError::Missing { what: "map", name: DENY_V6 })?;
+        let v6 = LpmTrie::try_from(v6).map_err(KernelError::reading(DENY_V6))?;
+        Ok(Self { v4, v6, content: BTreeSet::new(), changes: (0, 0) })
     }
 
     /// Whether the plan's networks fit.
@@ -47,8 +52,14 @@ impl Deny {
     /// Removes what the plan does not deny.
     pub(super) fn relax(&mut self, plan: &KernelPlan) -> Result<(), KernelError> {
         let gone: Vec<_> = self.content.difference(&plan.deny).copied().collect();
+        if gone.iter().any(Network::is_v4) {
+            let stays = self.content.intersection(&plan.deny);
+            self.v4.write(Content::of(stays.filter_map(|network| network.v4())))?;
+        }
         for network in &gone {
-            self.map.remove(&key(*network)).map_err(KernelError::writing(DENY))?;
+            if let Some(key) = key_v6(*network) {
+                self.v6.remove(&key).map_err(KernelError::writing(DENY_V6))?;
+            }
             self.content.remove(network);
             self.changes.1 += 1;
         }
@@ -61,8 +72,13 @@ impl Deny {
         if self.content.len() + new.len() > DENY_MAX as usize {
             self.relax(plan)?;
         }
+        if new.iter().any(Network::is_v4) {
+            self.v4.write(Content::of(self.content.union(&new).filter_map(|network| network.v4())))?;
+        }
         for network in &new {
-            self.map.insert(&key(*network), 1, 0).map_err(KernelError::writing(DENY))?;
+            if let Some(key) = key_v6(*network) {
+                self.v6.insert(&key, 1, 0).map_err(KernelError::writing(DENY_V6))?;
+            }
             self.content.insert(*network);
             self.changes.0 += 1;
         }
@@ -101,9 +117,9 @@ impl Denied {
     }
 }
 
-fn key(network: Network) -> Key<Address> {
-    let (bits, address) = network.key();
-    Key::new(bits, address)
+/// What the trie has for a network of IPv6.
+fn key_v6(network: Network) -> Option<Key<Address>> {
+    network.v6().map(|(address, prefix)| Key::new(prefix.into(), address))
 }
 
 #[cfg(test)]
