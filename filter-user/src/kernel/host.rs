@@ -6,15 +6,29 @@ use super::KernelError;
 /// The oldest kernel that is tested; helpers for raw SYN cookies came in 6.0.
 const KERNEL_MIN: (u32, u32) = (6, 1);
 
-/// What loading a program needs.
-pub(super) const LOAD: &[(u32, &str)] = &[(39, "CAP_BPF"), (38, "CAP_PERFMON"), (12, "CAP_NET_ADMIN")];
-/// What loading and attaching the program that chooses workers needs.
-pub(super) const STEER: &[(u32, &str)] = &[(39, "CAP_BPF"), (12, "CAP_NET_ADMIN")];
-/// Allows the rest.
+/// A capability of a process.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Capability {
+    bit: u32,
+    name: &'static str,
+    /// Whether CAP_SYS_ADMIN, which came before it was split, allows the same.
+    in_sys_admin: bool,
+}
+
 const CAP_SYS_ADMIN: u32 = 21;
+const CAP_BPF: Capability = Capability { bit: 39, name: "CAP_BPF", in_sys_admin: true };
+const CAP_PERFMON: Capability = Capability { bit: 38, name: "CAP_PERFMON", in_sys_admin: true };
+const CAP_NET_ADMIN: Capability = Capability { bit: 12, name: "CAP_NET_ADMIN", in_sys_admin: true };
+const CAP_NET_RAW: Capability = Capability { bit: 13, name: "CAP_NET_RAW", in_sys_admin: false };
+
+/// What loading the program that decides about packets needs, and later the raw sockets by which the connections that it splices are reset.
+/// Asked for at the start: a rule that ends such connections must not find out when it is deployed.
+pub(super) const LOAD: &[Capability] = &[CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN, CAP_NET_RAW];
+/// What loading and attaching the program that chooses workers needs.
+pub(super) const STEER: &[Capability] = &[CAP_BPF, CAP_NET_ADMIN];
 
 /// Fails if the process or the kernel cannot do it.
-pub(super) fn check(capabilities: &[(u32, &'static str)]) -> Result<(), KernelError> {
+pub(super) fn check(capabilities: &[Capability]) -> Result<(), KernelError> {
     let release = read("/proc/sys/kernel/osrelease").trim().to_owned();
     if !new_enough(&release) {
         return Err(KernelError::KernelTooOld { release });
@@ -23,14 +37,15 @@ pub(super) fn check(capabilities: &[(u32, &'static str)]) -> Result<(), KernelEr
     if missing.is_empty() { Ok(()) } else { Err(KernelError::Privilege { missing }) }
 }
 
-fn missing(capabilities: &[(u32, &'static str)], status: &str) -> Vec<&'static str> {
+fn missing(capabilities: &[Capability], status: &str) -> Vec<&'static str> {
     let effective = status
         .lines()
         .find_map(|line| line.strip_prefix("CapEff:"))
         .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
         .unwrap_or_default();
     let has = |bit: u32| effective >> bit & 1 == 1;
-    capabilities.iter().filter(|&&(bit, _)| !has(bit) && !has(CAP_SYS_ADMIN)).map(|&(_, name)| name).collect()
+    let is_there = |of: &Capability| has(of.bit) || of.in_sys_admin && has(CAP_SYS_ADMIN);
+    capabilities.iter().filter(|capability| !is_there(capability)).map(|capability| capability.name).collect()
 }
 
 fn new_enough(release: &str) -> bool {
@@ -49,14 +64,22 @@ mod tests {
 
     #[test]
     fn missing_capabilities_are_named() {
-        for (mask, expected) in [
-            ("000001ffffffffff", &[][..]),
-            ("0000000000200000", &[]),
-            ("000000c000001000", &[]),
-            ("0000000000001000", &["CAP_BPF", "CAP_PERFMON"]),
-            ("0000000000000000", &["CAP_BPF", "CAP_PERFMON", "CAP_NET_ADMIN"]),
+        for (mask, to_load, to_steer) in [
+            ("000001ffffffffff", &[][..], &[][..]),
+            ("0000000000200000", &["CAP_NET_RAW"], &[]),
+            ("0000000000202000", &[], &[]),
+            ("000000c000003000", &[], &[]),
+            ("000000c000001000", &["CAP_NET_RAW"], &[]),
+            ("0000000000003000", &["CAP_BPF", "CAP_PERFMON"], &["CAP_BPF"]),
+            (
+                "0000000000000000",
+                &["CAP_BPF", "CAP_PERFMON", "CAP_NET_ADMIN", "CAP_NET_RAW"],
+                &["CAP_BPF", "CAP_NET_ADMIN"],
+            ),
         ] {
-            assert_eq!(missing(LOAD, &format!("Name:\tx\nCapEff:\t{mask}\n")), expected, "{mask}");
+            let status = format!("Name:\tx\nCapEff:\t{mask}\n");
+            assert_eq!(missing(LOAD, &status), to_load, "{mask}");
+            assert_eq!(missing(STEER, &status), to_steer, "{mask}");
         }
     }
 

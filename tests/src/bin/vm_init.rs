@@ -21,6 +21,7 @@ use std::process::{Command, ExitStatus};
 use std::{env, thread};
 
 use anyhow::{Context, Result, bail};
+use filter_tests::lab::SLOWNESS_VARIABLE;
 use nix::kmod::{ModuleInitFlags, finit_module};
 use nix::mount::{MsFlags, mount};
 use nix::sys::reboot::{RebootMode, reboot};
@@ -37,10 +38,11 @@ const ENVIRONMENT: &str = "/environment.list";
 /// The program that turns the loopback on.
 const IP: &str = "/usr/bin/ip";
 /// What is mounted: type, where, options.
-const MOUNTS: [(&str, &str, &str); 7] = [
+const MOUNTS: [(&str, &str, &str); 8] = [
     ("proc", "/proc", ""),
     ("sysfs", "/sys", ""),
     ("devtmpfs", "/dev", ""),
+    ("devpts", "/dev/pts", ""),
     ("tmpfs", "/run", ""),
     ("tmpfs", "/tmp", ""),
     ("bpf", "/sys/fs/bpf", ""),
@@ -95,6 +97,8 @@ fn live(fault: Option<&str>) -> Result<()> {
         writeln!(report, "guest: begin {name}")?;
         let mut command = Command::new(program);
         command.args(words).env_clear().envs(environment.iter().copied());
+        // Whoever started the guest knows how slow it is, and who made its files does not.
+        command.envs(env::var_os(SLOWNESS_VARIABLE).map(|slowness| (SLOWNESS_VARIABLE, slowness)));
         command.stdout(report.try_clone()?).stderr(report.try_clone()?);
         let status = run(&mut command).with_context(|| format!("cannot run {program}"))?;
         writeln!(report, "guest: end {name} {}", status.code().unwrap_or(-1))?;

@@ -3,14 +3,18 @@
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Result;
 
 use super::datapath::Datapath;
 use super::network::{EDGE_IPV4, EDGE_IPV6, ORIGIN_IPV4, TLS_ORIGIN_IPV4, TLS_ORIGIN_IPV6};
+use super::patience::patience;
 use super::pki::Authority;
 use super::registry::PINS;
 
+/// How long a check of an origin may take.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(1);
 /// Port of the echo origin.
 pub(super) const ECHO_PORT: u16 = 8080;
 /// Port of nginx.
@@ -210,7 +214,8 @@ impl Config {
             writeln!(text, "\n[edge.penalty]\n{penalty}")?;
         }
         // A lab is over before the usual settings would find out that an origin is gone.
-        writeln!(text, "\n[passthrough]\ncheck_interval = \"100ms\"\ncheck_timeout = \"1s\"")?;
+        let timeout = patience(CHECK_TIMEOUT).as_secs();
+        writeln!(text, "\n[passthrough]\ncheck_interval = \"100ms\"\ncheck_timeout = \"{timeout}s\"")?;
         writeln!(text, "\n[control]\nsocket = {:?}", control_socket(directory))?;
         writeln!(text, "\n[store]\ndirectory = {:?}", store(directory))?;
         writeln!(text, "\n[log]\naccess = {:?}", access_log(directory))?;

@@ -40,6 +40,7 @@ mod namespace;
 mod network;
 mod openssl_authority;
 mod origin;
+mod patience;
 mod pki;
 mod process;
 mod programs;
@@ -57,6 +58,7 @@ pub use network::{
 };
 pub use openssl_authority::OpensslAuthority;
 pub use origin::{Echo, ListServer, Manner, Nginx, RecordedRequest, hex, replace};
+pub use patience::{SLOWNESS_VARIABLE, patience};
 pub use pki::{Authority, ClientCertificate, Issued};
 pub use process::Process;
 pub use programs::find_nginx;

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use super::patience::patience;
 use super::programs::tail;
 
 /// How long a program may take to be ready, or to end when asked to.
@@ -47,13 +48,13 @@ impl Process {
     /// # Errors
     /// If the program ends first, or takes too long; the text carries the end of its log.
     pub fn wait_until(&mut self, what: &str, mut ready: impl FnMut() -> bool) -> Result<()> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + patience(PATIENCE);
         while !ready() {
             if let Some(status) = self.child.try_wait()? {
                 bail!("{} ended ({status}) before it was {what}:\n{}", self.name, self.log(40));
             }
             if Instant::now() > deadline {
-                bail!("{} was not {what} after {PATIENCE:?}:\n{}", self.name, self.log(40));
+                bail!("{} was not {what} after {:?}:\n{}", self.name, patience(PATIENCE), self.log(40));
             }
             thread::sleep(STEP);
         }
@@ -119,13 +120,13 @@ impl Process {
     /// If it does not end in time.
     pub fn terminate(&mut self) -> Result<ExitStatus> {
         self.signal_to_end()?;
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + patience(PATIENCE);
         loop {
             if let Some(status) = self.child.try_wait()? {
                 return Ok(status);
             }
             if Instant::now() > deadline {
-                bail!("{} did not end {PATIENCE:?} after SIGTERM:\n{}", self.name, self.log(40));
+                bail!("{} did not end {:?} after SIGTERM:\n{}", self.name, patience(PATIENCE), self.log(40));
             }
             thread::sleep(STEP);
         }

@@ -17,6 +17,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::patience::patience;
 use super::programs::ip;
 
 /// Begins the name of every namespace and directory of a lab.
@@ -111,7 +112,7 @@ fn remove_pins(path: &Path) -> Result<()> {
 
 /// Ends every process whose namespace this is, and waits until they are gone: a namespace lives as long as its processes.
 fn kill_all_in(namespace: &str) -> Result<()> {
-    let deadline = Instant::now() + KILL_TIMEOUT;
+    let deadline = Instant::now() + patience(KILL_TIMEOUT);
     loop {
         let listed = ip(&["netns", "pids", namespace])?;
         let pids: Vec<i32> =

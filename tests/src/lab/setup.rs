@@ -87,6 +87,13 @@ impl Setup {
         self
     }
 
+    /// Runs the filter as root who has every capability but `CAP_NET_RAW`.
+    #[must_use]
+    pub fn without_raw_sockets(mut self) -> Self {
+        self.privilege = Privilege::RootWithoutRawSockets;
+        self
+    }
+
     /// Makes the network and starts origins and filter.
     ///
     /// # Errors

@@ -6,7 +6,9 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use filter_tests::lab::{API, Connection, Filter, Host, Lab, ListServer, Manner, OpensslAuthority, Setup, replace};
+use filter_tests::lab::{
+    API, Connection, Filter, Host, Lab, ListServer, Manner, OpensslAuthority, Setup, patience, replace,
+};
 use filter_tests::on_every_datapath;
 use serde_json::{Value, json};
 
@@ -49,7 +51,7 @@ fn crl(filter: &Filter, arguments: &[&str]) -> Result<Value> {
 
 /// Waits until a request on the open connection is answered like this.
 fn wait_for(open: &mut Connection, status: u16) -> Result<()> {
-    let deadline = Instant::now() + NOTICE;
+    let deadline = Instant::now() + patience(NOTICE);
     loop {
         let found = open.get("/")?.status;
         if found == status {
@@ -117,11 +119,12 @@ fn certificates_are_refused_when_the_list_expires_unless_they_are_allowed(setup:
     let lab = setup.start()?;
     let (corporate, mut open) = corporate(&lab)?;
     let list = lab.directory().join("corporate.crl");
-    replace(&list, &corporate.list(1, &[], 10)?)?;
+    let lifetime = patience(Duration::from_secs(10));
+    replace(&list, &corporate.list(1, &[], u32::try_from(lifetime.as_secs())?)?)?;
     let made = Instant::now();
     crl(&lab.filter, &["upload", "corporate", file(&list)?])?;
     assert_eq!(open.get("/")?.status, 200, "while the list is current");
-    std::thread::sleep(Duration::from_secs(12).saturating_sub(made.elapsed()));
+    std::thread::sleep((lifetime + Duration::from_secs(2)).saturating_sub(made.elapsed()));
     assert_eq!(open.get("/")?.status, 403, "on the open connection");
     let shown = crl(&lab.filter, &["show", "corporate"])?;
     assert_eq!((&shown["state"], &shown["refuses"]), (&json!("expired"), &json!(true)));
@@ -196,7 +199,7 @@ fn a_restart_without_the_server_decides_by_the_list_before(setup: Setup) -> Resu
     lab.crash_and_restart()?;
     assert_eq!(lab.curl(API).certificate(&eve).run()?.status()?, 403, "revoked by the list of the last run");
     assert_eq!(lab.curl(API).certificate(&bob).run()?.status()?, 200, "and nobody else");
-    let deadline = Instant::now() + NOTICE;
+    let deadline = Instant::now() + patience(NOTICE);
     while !crl(&lab.filter, &["show", "corporate"])?.to_string().contains("cannot connect") {
         assert!(Instant::now() < deadline, "that the server is gone is not said");
         std::thread::sleep(Duration::from_millis(50));
@@ -257,7 +260,7 @@ fn a_host_that_wants_it_closes_the_connections_of_a_listed_certificate(setup: Se
     assert_eq!(open.get("/")?.status, 200, "it is on no list");
     // Nobody asks for anything: the file that changed is enough.
     replace(&list, &corporate.list(2, &[5], 3_600)?)?;
-    let deadline = Instant::now() + NOTICE;
+    let deadline = Instant::now() + patience(NOTICE);
     while !lab.filter.status()?.request_counters().contains(&("certificate_revoked".to_owned(), 1)) {
         assert!(Instant::now() < deadline, "the connection is still open");
         std::thread::sleep(Duration::from_millis(50));

@@ -1,6 +1,8 @@
 //! What differs between the datapaths: who refuses, and what is counted. What does not: the verdicts, which every other file checks
 //! on each of them.
 
+use std::time::Duration;
+
 use anyhow::Result;
 use filter_tests::lab::{API, Datapath, EDGE_IPV6, Host, Lab, Outcome, Setup, UNKNOWN, WWW, run};
 use filter_tests::on_every_datapath;
@@ -16,7 +18,7 @@ fn a_network_that_a_rule_blocks_is_refused_and_served_again_without_the_rule(set
     // XDP knows of no zones: a network is denied only if every host would refuse it.
     let lab = setup.hosts([Host::plain(WWW)]).start()?;
     let rule = lab.filter.block(WWW, "ip.src in {10.77.0.0/16}")?;
-    let answer = lab.curl(WWW).option("--connect-timeout").option("2").run()?;
+    let answer = lab.curl(WWW).connect_timeout(Duration::from_secs(2)).run()?;
     if has_xdp {
         // Dropped at its SYN: there is no connection that could be answered on.
         assert!(matches!(answer.outcome, Outcome::Other(_)), "{:?}", answer.outcome);
@@ -126,6 +128,32 @@ fn native_without_privilege_is_an_error_that_says_what_is_missing() -> Result<()
         let error = setup.unprivileged().start().expect_err("XDP must not load");
         let text = format!("{error:#}").to_lowercase();
         assert!(text.contains("cap_net_admin") || text.contains("permission") || text.contains("privilege"), "{text}");
+        Ok(())
+    })
+}
+
+#[test]
+fn native_without_raw_sockets_is_an_error_that_says_what_is_missing() -> Result<()> {
+    run(Datapath::Native, |setup| {
+        let error = setup.without_raw_sockets().start().expect_err("spliced connections could not be reset");
+        let text = format!("{error:#}");
+        assert!(text.contains("missing CAP_NET_RAW: run as root, or grant the capabilities"), "{text}");
+        Ok(())
+    })
+}
+
+#[test]
+fn without_raw_sockets_the_filter_serves_in_socket_mode_and_says_so() -> Result<()> {
+    run(Datapath::Auto, |setup| {
+        let lab = setup.without_raw_sockets().start()?;
+        let status = lab.filter.status()?;
+        assert_eq!(status.datapath()?, "socket");
+        assert!(
+            status.datapath_notes().iter().any(|note| note.contains("CAP_NET_RAW")),
+            "{:?}",
+            status.datapath_notes()
+        );
+        assert_eq!(lab.curl(WWW).run()?.status()?, 200);
         Ok(())
     })
 }

@@ -24,8 +24,7 @@ struct Step {
 
 fn the_page_about_mtls_rules_is_what_happens(setup: Setup) -> Result<()> {
     let lab = setup.hosts([Host::plain(API), Host::plain(WWW)]).start()?;
-    let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/create-an-mtls-rule.md"))?;
-    let steps = steps(&page)?;
+    let steps = steps(include_str!("../../../docs/create-an-mtls-rule.md"))?;
     assert!(steps.len() > 10, "the page has {} commands", steps.len());
     let printed = play(&lab, &steps)?;
     for (step, printed) in steps.iter().zip(&printed) {

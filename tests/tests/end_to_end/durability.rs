@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use filter_tests::in_socket_mode;
-use filter_tests::lab::{API, Api, ClientCertificate, Issued, Lab, Setup};
+use filter_tests::lab::{API, Api, ClientCertificate, Issued, Lab, Setup, patience};
 use serde_json::{Value, json};
 
 in_socket_mode!(nothing_acknowledged_is_lost_by_a_kill_under_writes);
@@ -87,7 +87,7 @@ fn killed_while_writing(lab: &mut Lab, certificate: &ClientCertificate, round: u
     let (said, heard) = mpsc::channel();
     let writer = thread::spawn(move || write_until_killed(&api, &issued, &said));
     let first = heard.recv().context("the first write was refused")?;
-    thread::sleep(Duration::from_micros(round * 23_700));
+    thread::sleep(patience(Duration::from_micros(round * 23_700)));
     lab.filter.kill()?;
     let acknowledged = std::iter::once(first).chain(heard).collect();
     ensure!(writer.join().is_ok(), "the writer panicked");

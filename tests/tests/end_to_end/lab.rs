@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use filter_tests::lab::{Datapath, Network, Setup};
+use filter_tests::lab::{Datapath, Network, Setup, patience};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -90,7 +90,7 @@ fn what_a_killed_process_left_is_removed_by_the_next() -> Result<()> {
     assert!(exists(&name)?, "a killed process cannot clean up");
     // Any lab of any new process will do.
     signalled(Signal::SIGINT)?;
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + patience(Duration::from_secs(10));
     while exists(&name)? {
         assert!(Instant::now() < deadline, "{name} is still there");
         std::thread::sleep(Duration::from_millis(50));

@@ -118,7 +118,7 @@ fn a_network_that_a_rule_blocks_is_refused_on_a_host_that_is_passed_through(setu
     assert_eq!(open.get("/")?.status, 200);
     let rule = lab.filter.block(WWW, "ip.src in {10.77.0.0/16}")?;
     assert!(open.get("/").is_err(), "an open connection");
-    let answer = lab.curl(WWW).option("--connect-timeout").option("2").run()?;
+    let answer = lab.curl(WWW).connect_timeout(Duration::from_secs(2)).run()?;
     assert!(answer.response.is_none(), "a new one: {answer:?}");
     assert_eq!(lab.curl(WWW).address(EDGE_IPV6).run()?.status()?, 200, "another network");
     lab.filter.delete_rule(&rule)?;

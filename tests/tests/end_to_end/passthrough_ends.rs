@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use filter_tests::lab::{EDGE_IPV4, EDGE_IPV6, Host, Lab, Setup, TLS_ORIGIN_IPV4, TLS_ORIGIN_IPV6, WWW};
+use filter_tests::lab::{EDGE_IPV4, EDGE_IPV6, Host, Lab, Setup, TLS_ORIGIN_IPV4, TLS_ORIGIN_IPV6, WWW, patience};
 use filter_tests::on_every_datapath;
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
 use socket2::{Domain, SockRef, Socket, Type};
@@ -75,11 +75,11 @@ impl Stage {
             socket.connect(&EDGES[family].into())?;
             Ok(socket.into())
         })?;
-        client.set_read_timeout(Some(SILENCE))?;
+        client.set_read_timeout(Some(patience(SILENCE)))?;
         client.write_all(&hello)?;
         loop {
             let (mut origin, _) = self.origins[family].accept()?;
-            origin.set_read_timeout(Some(SILENCE))?;
+            origin.set_read_timeout(Some(patience(SILENCE)))?;
             let mut received = vec![0; hello.len()];
             match origin.read_exact(&mut received) {
                 Ok(()) => {

@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use filter_tests::lab::{API, CLIENT_IPV4, Curl, Datapath, EDGE_IPV6, Lab, Outcome, Setup, run};
+use filter_tests::lab::{API, CLIENT_IPV4, Curl, Datapath, EDGE_IPV6, Lab, Outcome, Setup, patience, run};
 
 use crate::waiting::wait_for;
+
+/// A penalty that can be seen and waited out.
+const PENALTY: Duration = Duration::from_secs(2);
 
 /// A filter that drops whoever was blocked three times, with [`API`] protected.
 fn lab(setup: Setup, penalty: &str) -> Result<Lab> {
@@ -16,7 +19,7 @@ fn lab(setup: Setup, penalty: &str) -> Result<Lab> {
 
 /// A client that does not wait long.
 fn client(lab: &Lab) -> Curl<'_> {
-    lab.curl(API).option("--connect-timeout").option("1")
+    lab.curl(API).connect_timeout(Duration::from_secs(1))
 }
 
 fn block_three_times(lab: &Lab) -> Result<()> {
@@ -61,7 +64,7 @@ fn an_address_that_is_blocked_too_often_is_dropped_until_it_is_pardoned() -> Res
 #[test]
 fn a_penalty_ends_by_itself() -> Result<()> {
     run(Datapath::Native, |setup| {
-        let lab = lab(setup, "drop_for = \"2s\"")?;
+        let lab = lab(setup, &format!("drop_for = \"{}s\"", patience(PENALTY).as_secs()))?;
         block_three_times(&lab)?;
         wait_until_dropped(&lab)?;
         wait_for("served again", || Ok(client(&lab).run()?.outcome == Outcome::Status(403)))?;

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Result;
-use filter_tests::lab::{API, Host, OTHER_API, Outcome, Setup, WWW};
+use filter_tests::lab::{API, Host, OTHER_API, Outcome, Setup, WWW, patience};
 use filter_tests::on_every_datapath;
 
 on_every_datapath!(
@@ -73,7 +73,7 @@ fn openssl_is_blocked_on_its_open_connection(setup: Setup) -> Result<()> {
 fn a_certificate_that_expires_is_blocked_on_its_open_connection(setup: Setup) -> Result<()> {
     let mut lab = setup.start()?;
     lab.filter.protect(API)?;
-    let expires = SystemTime::now() + Duration::from_secs(6);
+    let expires = SystemTime::now() + patience(Duration::from_secs(6));
     let alice = lab.certificate_expiring_at("alice", expires)?;
     let mut connection = lab.connect(API).certificate(&alice).open()?;
     assert_eq!(connection.get("/")?.status, 200);

@@ -1,46 +1,74 @@
 //! What people are told to copy does what they copy it for.
 
 use std::fs;
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use filter_tests::lab::{API, EDGE_IPV4, Setup};
+use filter_tests::lab::{API, ClientCertificate, EDGE_IPV4, Lab, Setup};
 use filter_tests::on_every_datapath;
 
-on_every_datapath!(the_snippets_for_curl_and_python_work_as_they_are, a_pkcs12_file_holds_what_a_device_needs);
+on_every_datapath!(
+    the_snippet_for_curl_works_as_it_is,
+    the_snippet_for_python_works_as_it_is,
+    there_are_snippets_for_devices_of_every_kind,
+    a_pkcs12_file_holds_what_a_device_needs,
+);
 
-fn the_snippets_for_curl_and_python_work_as_they_are(setup: Setup) -> Result<()> {
+/// A lab whose API is protected, with a client's certificate and the directory that its files are in.
+fn lab(setup: Setup) -> Result<(Lab, ClientCertificate, PathBuf)> {
     let lab = setup.start()?;
     lab.filter.protect(API)?;
     let alice = lab.filter.client_certificate("alice")?;
-    let id = &alice.issued.as_ref().context("alice was not issued")?.id;
-    let files = alice.certificate.parent().context("the certificate is in no directory")?;
-    let snippet = |target: &str| lab.filter.command(&["cert", "snippets", id, "--for", target, "--host", API]);
-    fs::write(files.join("curl.sh"), snippet("curl")?)?;
-    fs::write(files.join("client.py"), snippet("python")?)?;
+    let files = alice.certificate.parent().context("the certificate is in no directory")?.to_owned();
+    Ok((lab, alice, files))
+}
+
+/// What the filter prints for a certificate that it has issued, and these arguments.
+fn snippets(lab: &Lab, certificate: &ClientCertificate, arguments: &[&str]) -> Result<String> {
+    let id = &certificate.issued.as_ref().context("it was not issued")?.id;
+    lab.filter.command(&[&["cert", "snippets", id], arguments].concat())
+}
+
+fn the_snippet_for_curl_works_as_it_is(setup: Setup) -> Result<()> {
+    let (lab, alice, files) = lab(setup)?;
+    fs::write(files.join("curl.sh"), snippets(&lab, &alice, &["--for", "curl", "--host", API])?)?;
+    let run = || lab.run_client("sh", &["-e", "curl.sh"], &files, &[API]);
+    let answered = run()?;
+    assert_eq!(answered.code, Some(0), "{answered:?}");
+    assert_eq!(lab.echo.requests().len(), 1, "{answered:?}");
+
+    // It is the certificate that lets them in.
+    lab.filter.revoke(&alice)?;
+    let blocked = run()?;
+    assert!(blocked.output.contains("blocked by a rule"), "{blocked:?}");
+    assert_eq!(lab.echo.requests().len(), 1);
+    Ok(())
+}
+
+fn the_snippet_for_python_works_as_it_is(setup: Setup) -> Result<()> {
+    let (lab, alice, files) = lab(setup)?;
+    fs::write(files.join("client.py"), snippets(&lab, &alice, &["--for", "python", "--host", API])?)?;
     // Python asks the system for the address, which knows nothing of the lab.
     let python = format!(
         "import socket; resolve = socket.getaddrinfo; \
          socket.getaddrinfo = lambda host, *rest, **more: resolve('{EDGE_IPV4}', *rest, **more); \
          exec(open('client.py').read())"
     );
-    let run = |program: &str, arguments: &[&str]| lab.run_client(program, arguments, files, &[API]);
-
-    let curl = run("sh", &["-e", "curl.sh"])?;
-    assert_eq!(curl.code, Some(0), "{curl:?}");
-    assert_eq!(lab.echo.requests().len(), 1, "{curl:?}");
-    let answered = run("python3", &["-c", &python])?;
+    let run = || lab.run_client("python3", &["-c", &python], &files, &[API]);
+    let answered = run()?;
     assert_eq!((answered.code, answered.output.as_str()), (Some(0), "200\n"), "{answered:?}");
-    assert_eq!(lab.echo.requests().len(), 2);
+    assert_eq!(lab.echo.requests().len(), 1);
 
-    // It is the certificate that lets them in.
     lab.filter.revoke(&alice)?;
-    let blocked = run("sh", &["-e", "curl.sh"])?;
-    assert!(blocked.output.contains("blocked by a rule"), "{blocked:?}");
-    let blocked = run("python3", &["-c", &python])?;
+    let blocked = run()?;
     assert!(blocked.errors.contains("HTTP Error 403"), "{blocked:?}");
-    assert_eq!(lab.echo.requests().len(), 2);
+    assert_eq!(lab.echo.requests().len(), 1);
+    Ok(())
+}
 
-    let all = lab.filter.command(&["cert", "snippets", id])?;
+fn there_are_snippets_for_devices_of_every_kind(setup: Setup) -> Result<()> {
+    let (lab, alice, _) = lab(setup)?;
+    let all = snippets(&lab, &alice, &[])?;
     for heading in ["# curl (curl)", "# Python (python)", "# Android (android)", "# iOS (ios)", "# IoT device"] {
         assert!(all.contains(heading), "{heading}: {all}");
     }

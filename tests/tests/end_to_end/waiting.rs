@@ -3,16 +3,16 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use filter_tests::lab::Lab;
+use filter_tests::lab::{Lab, patience};
 
 /// How long something that is on its way may take.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Waits until it `is`.
 pub(crate) fn wait_for(what: &str, mut is: impl FnMut() -> Result<bool>) -> Result<()> {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + patience(PATIENCE);
     while !is()? {
-        anyhow::ensure!(Instant::now() < deadline, "after {PATIENCE:?} still not: {what}");
+        anyhow::ensure!(Instant::now() < deadline, "after {:?} still not: {what}", patience(PATIENCE));
         std::thread::sleep(Duration::from_millis(20));
     }
     Ok(())

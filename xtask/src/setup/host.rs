@@ -4,9 +4,10 @@ use std::{fmt, path::Path};
 
 /// Helpers for raw SYN cookies are in 6.0, and 6.1 is the oldest kernel that is tested.
 const KERNEL_MIN: (u32, u32) = (6, 1);
-/// `CAP_NET_ADMIN`, `CAP_PERFMON` and `CAP_BPF`, which loading and attaching need; and `CAP_SYS_ADMIN`, which namespaces need.
-const CAPABILITIES: [(u32, &str); 4] =
-    [(12, "CAP_NET_ADMIN"), (21, "CAP_SYS_ADMIN"), (38, "CAP_PERFMON"), (39, "CAP_BPF")];
+/// `CAP_NET_ADMIN`, `CAP_PERFMON` and `CAP_BPF`, which loading and attaching need; `CAP_NET_RAW`, which resets are sent with; and
+/// `CAP_SYS_ADMIN`, which namespaces need.
+const CAPABILITIES: [(u32, &str); 5] =
+    [(12, "CAP_NET_ADMIN"), (13, "CAP_NET_RAW"), (21, "CAP_SYS_ADMIN"), (38, "CAP_PERFMON"), (39, "CAP_BPF")];
 
 /// Something this host lacks for XDP or for the lab, and what to do about it.
 #[derive(Debug, PartialEq, Eq)]
@@ -115,7 +116,13 @@ mod tests {
     #[test]
     fn each_missing_capability_is_named() {
         assert_eq!(missing_capabilities("CapEff:\t000001ffffffffff\n"), Vec::<&str>::new());
-        assert_eq!(missing_capabilities("CapEff:\t0000000000001000\n"), ["CAP_SYS_ADMIN", "CAP_PERFMON", "CAP_BPF"]);
-        assert_eq!(missing_capabilities(""), ["CAP_NET_ADMIN", "CAP_SYS_ADMIN", "CAP_PERFMON", "CAP_BPF"]);
+        assert_eq!(
+            missing_capabilities("CapEff:\t0000000000001000\n"),
+            ["CAP_NET_RAW", "CAP_SYS_ADMIN", "CAP_PERFMON", "CAP_BPF"]
+        );
+        assert_eq!(
+            missing_capabilities(""),
+            ["CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_SYS_ADMIN", "CAP_PERFMON", "CAP_BPF"]
+        );
     }
 }

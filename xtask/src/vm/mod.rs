@@ -7,41 +7,38 @@ mod console;
 mod counts;
 mod initramfs;
 mod kernel;
+mod machine;
 mod modules;
 mod qemu;
+mod suites;
 
 use std::{
-    fs,
-    path::{Path, PathBuf},
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::Result;
 
 use crate::{
-    build::{self, Artifacts, OBJECT_VARIABLE, Profile},
+    build::{self, Profile},
     report::Report,
-    run::{find, loudly, output, say},
-    setup,
+    run::say,
 };
 use console::{Ending, Line};
 use counts::{Counts, Table};
-use initramfs::Initramfs;
 pub(crate) use kernel::OLDEST;
 use kernel::{Kernel, RELEASES, Release};
+pub(crate) use machine::Machine;
 use qemu::{Accelerator, Guest};
+use suites::SUITES;
+pub(crate) use suites::Selection;
 
-/// Test suites that can run in a guest.
-const SUITES: [&str; 3] = ["packets", "end_to_end", "traps"];
 /// Ways to fail that a guest is told to take, to see that each is noticed.
 const FAULTS: [&str; 4] = ["none", "panic", "stall", "exit"];
 /// How long a guest that does nothing else may take to boot and fail.
 const FAULT_SILENCE: Duration = Duration::from_secs(40);
-/// Longest that a guest may say nothing: a test prints one line, at its end, and an emulated CPU is slow.
-const SILENCE: Duration = Duration::from_secs(300);
-/// Where what the tests run is in the guest.
-const PROGRAMS: &str = "/usr/bin";
-const LIBRARIES: &str = "/usr/lib/lab";
+/// Longest that a guest may say nothing: a test prints one line, at its end, and ten thousand connections take emulated CPUs long.
+const SILENCE: Duration = Duration::from_secs(1800);
 
 /// Options of the verb.
 #[derive(clap::Args)]
@@ -51,9 +48,9 @@ pub(crate) struct Args {
     /// Run only this suite (`faults`: guests that fail on purpose, to see that it is noticed); may be given more than once.
     #[arg(long = "suite", value_parser = ["packets", "end_to_end", "traps", "faults"])]
     suites: Vec<String>,
-    /// Run only tests whose name contains this.
-    #[arg(long)]
-    filter: Option<String>,
+    /// Run only tests whose name contains this; may be given more than once.
+    #[arg(long = "filter")]
+    filters: Vec<String>,
     /// Write down what the programs are to each kernel's verifier as the size that growth is measured from.
     #[arg(long)]
     bless: bool,
@@ -65,19 +62,25 @@ pub(crate) struct Args {
 /// The verb.
 pub(crate) fn run(args: &Args) -> Result<()> {
     let artifacts = build::build(Profile::Dev)?;
-    let suites: Vec<&str> = SUITES.into_iter().filter(|&suite| is_chosen(&args.suites, suite)).collect();
+    let chosen = SUITES.into_iter().filter(|suite| is_chosen(&args.suites, suite));
+    let selections: Vec<_> = chosen.map(|suite| Selection::asked_for(suite, &args.filters)).collect();
     let kernels = if args.kernels.is_empty() { RELEASES.to_vec() } else { args.kernels.clone() };
-    let machine = Machine::prepare(&artifacts, &suites, args.filter.as_deref())?;
+    let machine = Machine::prepare(&artifacts, &selections)?;
     let mut report = Report::default();
     for release in kernels {
-        let boot = machine.boot(release, args.refresh)?;
-        if is_chosen(&args.suites, "faults") {
-            boot.fail_on_purpose(&mut report)?;
-        }
-        if !suites.is_empty() {
-            boot.test(args.bless, &mut report)?;
+        let run = |report: &mut Report| -> Result<()> {
+            let boot = machine.boot(release, args.refresh)?;
+            if is_chosen(&args.suites, "faults") {
+                boot.fail_on_purpose(report)?;
+            }
+            if selections.is_empty() { Ok(()) } else { boot.test(args.bless, report) }
+        };
+        // One kernel that cannot be had or run keeps no other from being tested.
+        if let Err(error) = run(&mut report) {
+            report.could_not_run(&format!("guest {}", release.name), &format!("{error:#}"));
         }
     }
+    machine.left_out.into_iter().for_each(|line| report.note(line));
     println!("\n{report}");
     println!("{}", report.verdict());
     if report.failed() > 0 {
@@ -88,92 +91,6 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
 fn is_chosen(chosen: &[String], suite: &str) -> bool {
     chosen.is_empty() || chosen.iter().any(|chosen| chosen == suite)
-}
-
-/// What all guests have in common.
-pub(crate) struct Machine {
-    directory: PathBuf,
-    programs: Vec<(PathBuf, String)>,
-    list: String,
-    environment: String,
-    libraries: Option<PathBuf>,
-    object: PathBuf,
-}
-
-impl Machine {
-    /// Builds what runs in the guest and finds what runs it.
-    pub(crate) fn prepare(artifacts: &Artifacts, suites: &[&str], filter: Option<&str>) -> Result<Self> {
-        if std::env::consts::ARCH != "x86_64" {
-            bail!("guests are made for x86_64 only");
-        }
-        setup::guests::ensure()?;
-        let lab = setup::lab::ensure()?;
-        say("building what runs in the guests");
-        loudly(artifacts.cargo("build").args(["--bin", "vm-init", "--bin", "verifier-counts"]))?;
-        let built = |name: &str| artifacts.mtls_filter.with_file_name(name);
-        let mut programs = vec![
-            (built("vm-init"), "/init".to_owned()),
-            (built("verifier-counts"), "/verifier-counts".to_owned()),
-            (artifacts.mtls_filter.clone(), "/mtls-filter".to_owned()),
-        ];
-        // An interpreter is nothing without its library, and often a script that chooses one: what needs Python runs on hosts.
-        let lab_programs = lab.each().into_iter().filter(|(name, _)| *name != "python3");
-        programs.extend(lab_programs.map(|(name, path)| (path.to_owned(), format!("{PROGRAMS}/{name}"))));
-        for name in ["setpriv", "ss", "tc"] {
-            programs
-                .push((find(name).with_context(|| format!("{name} is not in PATH"))?, format!("{PROGRAMS}/{name}")));
-        }
-        let mut list = "verifier /verifier-counts\n".to_owned();
-        for (suite, executable) in executables(artifacts, suites)? {
-            // What other hosts cannot be relied upon to have, guests have.
-            let ignored = if suite == "packets" { "--include-ignored" } else { "" };
-            list += &format!("{suite} /{suite} --test-threads 2 {ignored} {}\n", filter.unwrap_or_default());
-            programs.push((executable, format!("/{suite}")));
-        }
-        let environment = format!(
-            "PATH={PROGRAMS}\nHOME=/tmp\nMTLS_FILTER_LAB_BINARY=/mtls-filter\nMTLS_FILTER_LAB_OBJECT=/object\n\
-             {OBJECT_VARIABLE}=/object\n\
-             MTLS_FILTER_LAB_NGINX={PROGRAMS}/nginx\nMTLS_FILTER_LAB_LIBRARIES={LIBRARIES}\n"
-        );
-        let directory = artifacts.mtls_filter.with_file_name("vm");
-        fs::create_dir_all(&directory).with_context(|| format!("cannot create {}", directory.display()))?;
-        Ok(Self { directory, programs, list, environment, libraries: lab.libraries, object: artifacts.object.clone() })
-    }
-
-    /// Gets a kernel ready.
-    pub(crate) fn boot(&self, release: Release, refresh: bool) -> Result<Boot> {
-        let kernel = Kernel::ensure(release, refresh)?;
-        let initramfs = self.initramfs(release, &kernel)?;
-        let console = self.directory.join(format!("{}.console", release.name));
-        let accelerator = Accelerator::choose(&kernel, &initramfs, &console);
-        Ok(Boot { release, kernel, initramfs, console, accelerator })
-    }
-
-    fn initramfs(&self, release: Release, kernel: &Kernel) -> Result<PathBuf> {
-        let mut files = Initramfs::default();
-        for (source, path) in &self.programs {
-            files.program(path, source, self.libraries.as_deref())?;
-        }
-        if let Some(libraries) = &self.libraries {
-            add_libraries(&mut files, libraries)?;
-        }
-        files.file("/object", &self.object);
-        let mut list = String::new();
-        for (number, module) in modules::collect(&kernel.modules)?.into_iter().enumerate() {
-            let path = format!("/modules/{number}-{}.ko", module.name);
-            list += &format!("{path}\n");
-            files.bytes(&path, module.object);
-        }
-        files.bytes("/modules.list", list);
-        files.bytes("/programs.list", self.list.as_str());
-        files.bytes("/environment.list", self.environment.as_str());
-        files.bytes("/etc/passwd", "root:x:0:0:root:/tmp:/usr/bin/sh\nnobody:x:65534:65534:nobody:/tmp:/usr/bin/sh\n");
-        files.bytes("/etc/group", "root:x:0:\nnogroup:x:65534:\n");
-        files.bytes("/etc/hosts", "127.0.0.1 localhost\n::1 localhost\n");
-        let archive = self.directory.join(format!("{}.cpio", release.name));
-        files.write(&archive)?;
-        Ok(archive)
-    }
 }
 
 /// A kernel with the file system of its guests.
@@ -202,13 +119,15 @@ impl Boot {
             let objections = table.objections(release.name, &measured);
             run.tested("size of the programs", if objections.is_empty() { Ok(()) } else { Err(objections.join("; ")) });
         }
-        say(format_args!(
+        let verdict = format!(
             "Linux {} ({accelerator}): {} passed, {} failed, after {:.0} s",
             kernel.version,
             report.passed() - passed,
             report.failed() - failed,
             start.elapsed().as_secs_f64()
-        ));
+        );
+        say(&verdict);
+        report.note(verdict);
         Ok(())
     }
 
@@ -266,43 +185,4 @@ impl Boot {
         }
         Ok(measured)
     }
-}
-
-/// Builds test suites, and tells where each is.
-fn executables(artifacts: &Artifacts, suites: &[&str]) -> Result<Vec<(String, PathBuf)>> {
-    if suites.is_empty() {
-        // To cargo, no name would be all of them.
-        return Ok(Vec::new());
-    }
-    let mut cargo = artifacts.cargo("test");
-    // The same packages and features as for the tests on the host, so that nothing is built twice.
-    cargo.args(["--features", "filter-tests/lab", "--no-run", "--message-format", "json"]);
-    for suite in suites {
-        cargo.args(["--test", suite]);
-    }
-    let messages = output(&mut cargo)?;
-    let messages = messages.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-    let found: Vec<_> = messages
-        .filter_map(|message| {
-            let name = message.pointer("/target/name")?.as_str()?;
-            let executable = message.get("executable")?.as_str()?;
-            suites.contains(&name).then(|| (name.to_owned(), PathBuf::from(executable)))
-        })
-        .collect();
-    match suites.iter().find(|suite| found.iter().all(|(name, _)| name != *suite)) {
-        Some(missing) => bail!("cargo built no test {missing}"),
-        None => Ok(found),
-    }
-}
-
-/// The libraries that came with nginx.
-fn add_libraries(files: &mut Initramfs, libraries: &Path) -> Result<()> {
-    let entries = fs::read_dir(libraries).with_context(|| format!("cannot read {}", libraries.display()))?;
-    for entry in entries {
-        let path = entry?.path();
-        if let Some(name) = path.file_name().and_then(|name| name.to_str()).filter(|_| path.is_file()) {
-            files.file(&format!("{LIBRARIES}/{name}"), &path);
-        }
-    }
-    Ok(())
 }

@@ -19,6 +19,9 @@ const MEMORY: &str = "2048";
 const CPUS: &str = "2";
 /// The end of a panic is the end of the guest. Emulated CPUs may share one real one with much else: what takes a real CPU 20 s is no lockup.
 const COMMAND_LINE: &str = "console=ttyS0 loglevel=5 panic=-1 watchdog_thresh=60";
+/// How many times slower than a real CPU an emulated one is, with which the lab's patience grows. It is 10 to 20 times slower; but what a
+/// test waits for takes a small part of the time that it waits for it at most.
+const SLOWNESS: &str = "MTLS_FILTER_LAB_SLOWNESS=5";
 /// How long a guest may take to boot where the CPU runs it itself.
 const PROBE: Duration = Duration::from_secs(15);
 
@@ -108,8 +111,10 @@ impl Guest<'_> {
         qemu.args(["-accel", &self.accelerator.to_string(), "-cpu", "max", "-smp", CPUS, "-m", MEMORY]);
         qemu.args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]);
         qemu.arg("-kernel").arg(&self.kernel.image).arg("-initrd").arg(self.initramfs);
+        // What the kernel does not know becomes PID 1's: what has a value, its environment, and what stands behind `--`, its arguments.
+        let slowness = if self.accelerator == Accelerator::Tcg { format!(" {SLOWNESS}") } else { String::new() };
         let fault = self.fault.map(|fault| format!(" -- {fault}")).unwrap_or_default();
-        qemu.arg("-append").arg(format!("{COMMAND_LINE}{fault}"));
+        qemu.arg("-append").arg(format!("{COMMAND_LINE}{slowness}{fault}"));
         qemu.arg("-serial").arg(format!("file:{}", console.display()));
         qemu.args(["-chardev", "stdio,id=report,signal=off", "-serial", "chardev:report"]);
         qemu.stdin(Stdio::null()).stdout(Stdio::piped());

@@ -14,13 +14,14 @@ use nix::unistd::Pid;
 use serde_json::Value;
 
 use super::super::namespace::Namespace;
+use super::super::patience::patience;
 use super::super::pki::ClientCertificate;
 use super::super::programs;
 use super::response::Response;
 use super::{Outcome, Target};
 
-/// Longest time for one run of curl, in seconds.
-const MAX_TIME: &str = "120";
+/// Longest time for one run of curl.
+const MAX_TIME: Duration = Duration::from_secs(120);
 /// How long the head of a first response may take.
 const FIRST_ANSWER: Duration = Duration::from_secs(30);
 
@@ -99,6 +100,12 @@ impl<'a> Curl<'a> {
     pub fn address(mut self, address: impl Into<IpAddr>) -> Self {
         self.target.address = address.into();
         self
+    }
+
+    /// Gives up if there is no connection after this time.
+    #[must_use]
+    pub fn connect_timeout(self, time: Duration) -> Self {
+        self.option("--connect-timeout").option(&patience(time).as_secs().to_string())
     }
 
     /// Sends this header field (`Name: value`).
@@ -194,7 +201,8 @@ impl<'a> Curl<'a> {
     fn request(&self, command: &mut Command, files: &Files) {
         let Target { host, address, port, authority, certificate } = &self.target;
         let address = if address.is_ipv6() { format!("[{address}]") } else { address.to_string() };
-        command.args(["--resolve", &format!("{host}:{port}:{address}"), "--max-time", MAX_TIME, "--http1.1"]);
+        let max_time = patience(MAX_TIME).as_secs().to_string();
+        command.args(["--resolve", &format!("{host}:{port}:{address}"), "--max-time", &max_time, "--http1.1"]);
         command.arg("--cacert").arg(authority);
         if let Some(certificate) = certificate {
             command.arg("--cert").arg(&certificate.certificate).arg("--key").arg(&certificate.key);
@@ -285,10 +293,10 @@ impl Files {
     }
 
     fn wait_for_head(&self) -> Result<()> {
-        let deadline = Instant::now() + FIRST_ANSWER;
+        let deadline = Instant::now() + patience(FIRST_ANSWER);
         while !fs::read_to_string(&self.head).is_ok_and(|head| head.ends_with("\r\n\r\n")) {
             if Instant::now() > deadline {
-                bail!("curl's first request was not answered in {FIRST_ANSWER:?}");
+                bail!("curl's first request was not answered in {:?}", patience(FIRST_ANSWER));
             }
             thread::sleep(Duration::from_millis(5));
         }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow, bail};
 
+use super::super::patience::patience;
 use super::Outcome;
 use super::connection::Connection;
 use super::tls::{Dialer, Tls};
@@ -48,7 +49,7 @@ impl Load {
 
     /// Lets the clients go on for a while.
     pub fn run_for(&self, time: Duration) {
-        thread::sleep(time);
+        thread::sleep(patience(time));
     }
 
     /// Stops the clients and returns every request they made.

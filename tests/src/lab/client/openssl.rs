@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use super::super::namespace::Namespace;
+use super::super::patience::patience;
 use super::super::pki::ClientCertificate;
 use super::super::programs;
 use super::Target;
@@ -176,7 +177,7 @@ impl Read for Output {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             match self.current.read(buffer)? {
-                0 => match self.chunks.recv_timeout(SILENCE) {
+                0 => match self.chunks.recv_timeout(patience(SILENCE)) {
                     Ok(chunk) => self.current = io::Cursor::new(chunk),
                     Err(RecvTimeoutError::Timeout) => return Err(io::ErrorKind::TimedOut.into()),
                     Err(RecvTimeoutError::Disconnected) => return Ok(0),

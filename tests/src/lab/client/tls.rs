@@ -14,6 +14,7 @@ use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, ClientConnection, HandshakeKind, RootCertStore, SignatureScheme, StreamOwned};
 
 use super::super::namespace::Namespace;
+use super::super::patience::patience;
 use super::super::pki::ClientCertificate;
 use super::Target;
 use super::connection::Connection;
@@ -143,9 +144,10 @@ pub(super) struct Dialer {
 impl Dialer {
     pub(super) fn open(&self) -> Result<Connection> {
         let target = &self.target;
-        let mut socket = TcpStream::connect_timeout(&target.socket(), self.patience)?;
-        socket.set_read_timeout(Some(self.patience))?;
-        socket.set_write_timeout(Some(self.patience))?;
+        let silence = patience(self.patience);
+        let mut socket = TcpStream::connect_timeout(&target.socket(), silence)?;
+        socket.set_read_timeout(Some(silence))?;
+        socket.set_write_timeout(Some(silence))?;
         socket.set_nodelay(true)?;
         let name = ServerName::try_from(target.host.clone())?;
         let mut connection = ClientConnection::new(Arc::clone(&self.config), name)?;

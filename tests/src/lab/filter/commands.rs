@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::super::config::{control_socket, store};
 use super::super::namespace::Namespace;
+use super::super::patience::patience;
 use super::super::pki::{self, ClientCertificate, Issued};
 use super::super::process::Process;
 use super::super::programs;
@@ -80,7 +81,7 @@ impl Filter {
     /// # Errors
     /// If so many do not come.
     pub fn events(&self, count: usize, arguments: &[&str]) -> Result<Vec<Value>> {
-        let deadline = Instant::now() + EVENTS_PATIENCE;
+        let deadline = Instant::now() + patience(EVENTS_PATIENCE);
         loop {
             let events = rows(&self.json(&[&["events"], arguments].concat())?)?.clone();
             if events.len() == count {

@@ -22,6 +22,7 @@ use commands::command_line;
 
 use super::config::access_log;
 use super::namespace::Namespace;
+use super::patience::patience;
 use super::process::Process;
 use super::programs;
 
@@ -37,6 +38,8 @@ const NOBODY: &str = "65534";
 pub(super) enum Privilege {
     /// As root.
     Root,
+    /// As root, who cannot open raw sockets.
+    RootWithoutRawSockets,
     /// As a user who may do nothing special.
     Nobody,
 }
@@ -56,7 +59,7 @@ impl Filter {
     pub(super) fn start(edge: &Namespace, config: &Path, privilege: Privilege) -> Result<Self> {
         let directory = config.parent().context("the configuration file has no directory")?.to_owned();
         let binary = match privilege {
-            Privilege::Root => built_binary()?,
+            Privilege::Root | Privilege::RootWithoutRawSockets => built_binary()?,
             // The build's directory may be closed to other users.
             Privilege::Nobody => give_to_nobody(&built_binary()?, &directory)?,
         };
@@ -155,7 +158,7 @@ impl Filter {
     /// # Errors
     /// If so many do not come, or a line is not JSON.
     pub fn access_records(&self, count: usize) -> Result<Vec<Value>> {
-        let deadline = Instant::now() + LOG_PATIENCE;
+        let deadline = Instant::now() + patience(LOG_PATIENCE);
         loop {
             let text = fs::read_to_string(access_log(&self.directory)).unwrap_or_default();
             let lines: Vec<&str> = text.split_terminator('\n').collect();
@@ -175,6 +178,11 @@ impl Filter {
 fn spawn(edge: &Namespace, binary: &Path, config: &Path, directory: &Path, privilege: Privilege) -> Result<Process> {
     let mut command = match privilege {
         Privilege::Root => Command::new(binary),
+        Privilege::RootWithoutRawSockets => {
+            let mut command = Command::new(programs::find("setpriv")?);
+            command.args(["--bounding-set", "-net_raw"]).arg(binary);
+            command
+        }
         Privilege::Nobody => {
             let mut command = Command::new(programs::find("setpriv")?);
             command.args(["--reuid", NOBODY, "--regid", NOBODY, "--clear-groups", "--no-new-privs"]);
