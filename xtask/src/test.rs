@@ -24,7 +24,7 @@ const LAB_SUITES: [&str; 3] = ["packets", "end_to_end", "traps"];
 const CLIENT_SUITE: &str = "clients";
 
 /// What the oldest kernel that is supported runs every time: the packet tables, and of the lab what differs by kernel. All of it takes an
-/// emulated CPU most of an hour.
+/// emulated CPU an hour or more.
 const OLDEST_RUNS: [vm::Selection; 2] = [
     vm::Selection::of("packets", &[]),
     vm::Selection::of("end_to_end", &["datapath::", "passthrough_ends::", "passthrough_outlives::", "penalty::"]),
