@@ -212,7 +212,7 @@ impl From<UploadError> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let failure = Failure { success: false, errors: self.errors, messages: Vec::new(), result: None };
+        let failure = Failure { success: false, errors: self.errors, messages: Vec::new(), result: () };
         let mut response = (self.status, Json(failure)).into_response();
         let headers = response.headers_mut();
         if let Some(wait) = self.retry_after {
