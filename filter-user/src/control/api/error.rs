@@ -146,9 +146,8 @@ impl From<ControlError> for ApiError {
         let message = error.to_string();
         let (status, code) = match &error {
             ControlError::Model(error) => model_error(error),
-            ControlError::Request(_) | ControlError::Issue(IssueError::Validity(_)) => {
-                (StatusCode::BAD_REQUEST, code::INVALID)
-            }
+            ControlError::Request(_) => return Self::invalid("/csr", message),
+            ControlError::Issue(IssueError::Validity(_)) => return Self::invalid("/validity_days", message),
             ControlError::Compile(CompileError::Rules { problems, .. }) => return rule_problems(&message, problems),
             ControlError::Crl(CrlRefusal::SharedKey(..)) => (StatusCode::CONFLICT, code::CONFLICT),
             ControlError::Crl(CrlRefusal::Authority(_) | CrlRefusal::Interrupted) => {
