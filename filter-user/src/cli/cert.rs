@@ -54,7 +54,7 @@ pub(super) struct Create {
     /// of this file, or of standard input for `-`.
     #[arg(long, value_name = "FILE", requires = "out", conflicts_with = "csr")]
     p12_password: Option<PathBuf>,
-    /// Encrypts `NAME.p12` as devices before iOS 16, Android 12 and Windows 10 can read it; the password protects little then.
+    /// Encrypts `NAME.p12` as devices before iOS 16, Android 14 and Windows 10 can read it; the password protects little then.
     #[arg(long, requires = "p12_password")]
     p12_legacy: bool,
 }

@@ -27,7 +27,7 @@ mod token;
 mod top;
 mod zone;
 
-pub use print::Closed;
+pub use print::{Closed, mistake};
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -192,7 +192,8 @@ impl Cli {
                 Ok(ExitCode::SUCCESS)
             }
             Command::Man { directory } => {
-                clap_mangen::generate_to(Self::command(), &directory)
+                std::fs::create_dir_all(&directory)
+                    .and_then(|()| clap_mangen::generate_to(Self::command(), &directory))
                     .with_context(|| format!("cannot write manual pages to {}", directory.display()))?;
                 Ok(ExitCode::SUCCESS)
             }

@@ -10,6 +10,17 @@ use serde::Serialize;
 #[error("nobody reads the output any more")]
 pub struct Closed;
 
+/// What went wrong, and why, in one line. Errors that name their cause themselves, as many do, are not followed by it once more.
+pub fn mistake(error: &anyhow::Error) -> String {
+    let mut told = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !told.contains(&cause) {
+            told = format!("{told}: {cause}");
+        }
+    }
+    told
+}
+
 /// Prints a text as it is.
 pub(super) fn text(text: fmt::Arguments<'_>) -> anyhow::Result<()> {
     io::stdout().lock().write_fmt(text).map_err(failed)
@@ -82,9 +93,28 @@ pub(super) fn harmless(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("cannot open it: {0}")]
+    struct Unreadable(#[source] io::Error);
+
+    #[test]
+    fn a_cause_is_told_once_whether_or_not_the_error_names_it_itself() {
+        let cause = || io::Error::other("no such file");
+        for (error, told) in [
+            (anyhow::Error::from(Unreadable(cause())), "cannot open it: no such file"),
+            (anyhow::Error::from(Unreadable(cause())).context("no"), "no: cannot open it: no such file"),
+            (anyhow::Error::from(cause()).context("cannot open it"), "cannot open it: no such file"),
+            (anyhow::anyhow!("no"), "no"),
+        ] {
+            assert_eq!(mistake(&error), told);
+        }
+    }
+
     #[test]
     fn a_terminal_is_not_told_what_to_do() {
-        assert_eq!(super::harmless("/\u{1b}[31m\u{9b}0m\n/ä"), "/\\u{1b}[31m\\u{9b}0m\\n/ä");
+        assert_eq!(harmless("/\u{1b}[31m\u{9b}0m\n/ä"), "/\\u{1b}[31m\\u{9b}0m\\n/ä");
     }
 
     #[test]
@@ -97,7 +127,7 @@ mod tests {
             (1 << 40, "1.0 TiB"),
             (u64::MAX, "16777216.0 TiB"),
         ] {
-            assert_eq!(super::bytes(bytes), expected);
+            assert_eq!(self::bytes(bytes), expected);
         }
     }
 }

@@ -197,6 +197,17 @@ fn what_a_request_asks_for_beside_a_name_is_ignored() {
     assert!(!certificate.extended_key_usage().unwrap().unwrap().value.any);
 }
 
+/// A request for a key on secp256k1, which is as long as P-256, made by openssl.
+const SECP256K1: &str = "\
+-----BEGIN CERTIFICATE REQUEST-----
+MIHCMGsCAQAwDDEKMAgGA1UEAwwBeDBWMBAGByqGSM49AgEGBSuBBAAKA0IABPy9
+gBkdKoZzLFDKQLCZEGGveWiJreewlKQU29HoHKmwGHcdZtUqut5gP3ZohAk8Rgzc
+bVBsTUE8r6hZK7ROfOmgADAKBggqhkjOPQQDAgNHADBEAiBqH3G6CsiIGs1rj/sx
+2cm+6FcdqVtKK6KE0TYW+5QzUgIge7w+U8FxIwunr6LjtOxp4xULVuhU+Ax4qzld
+Edki++Y=
+-----END CERTIFICATE REQUEST-----
+";
+
 #[test]
 fn a_bad_request_is_refused_with_its_reason() {
     let good = csr(&rcgen::PKCS_ECDSA_P256_SHA256);
@@ -220,7 +231,8 @@ fn a_bad_request_is_refused_with_its_reason() {
         (from_der(&vec![0; CSR_BYTES + 1]), "longer than 16384"),
         (CertificateRequest::from_pem("garbage"), "not PEM"),
         (CertificateRequest::from_pem(&"x".repeat(CSR_BYTES + 1)), "longer than 16384"),
-        (from_der(&der_of(&csr(&rcgen::PKCS_ECDSA_P521_SHA512))), "not accepted"),
+        (from_der(&der_of(&csr(&rcgen::PKCS_ECDSA_P521_SHA512))), "not accepted: the elliptic curve 1.3.132.0.35"),
+        (CertificateRequest::from_pem(SECP256K1), "not accepted: the elliptic curve 1.3.132.0.10"),
         (from_der(&with_subject(DnType::LocalityName, "x".repeat(SUBJECT_VALUE_BYTES + 1))), "longer than 256"),
         (from_der(&with_subject(DnType::LocalityName, "a\r\nb".to_owned())), "control character"),
         (from_der(&with_subject(DnType::LocalityName, "a\0b".to_owned())), "control character"),

@@ -118,16 +118,26 @@ impl CertificateRequest {
 
 fn check_key(key: &x509_parser::x509::SubjectPublicKeyInfo<'_>) -> Result<(), RequestError> {
     const ED25519: &str = "1.3.101.112";
+    /// P-256 and P-384.
+    const CURVES: [&str; 2] = ["1.2.840.10045.3.1.7", "1.3.132.0.34"];
     let parsed = key.parsed().map_err(|_| RequestError::Malformed("its key is broken"))?;
     let problem = match parsed {
         PublicKey::RSA(rsa) if (MIN_RSA_BITS..=8_192).contains(&bits(rsa.modulus)) => return Ok(()),
         PublicKey::RSA(rsa) => format!("RSA of {} bits", bits(rsa.modulus)),
-        PublicKey::EC(point) if matches!(point.key_size(), 256 | 384) => return Ok(()),
-        PublicKey::EC(point) => format!("an elliptic curve of {} bits", point.key_size()),
+        PublicKey::EC(_) => match curve(key) {
+            Some(curve) if CURVES.contains(&curve.as_str()) => return Ok(()),
+            Some(curve) => format!("the elliptic curve {curve}"),
+            None => "an elliptic curve without a name".to_owned(),
+        },
         _ if key.algorithm.algorithm.to_id_string() == ED25519 => return Ok(()),
         _ => format!("algorithm {}", key.algorithm.algorithm.to_id_string()),
     };
     Err(RequestError::UnacceptableKey(problem))
+}
+
+/// The curve that a key is on. Its size does not tell: P-256 is one of several with points of that size.
+fn curve(key: &x509_parser::x509::SubjectPublicKeyInfo<'_>) -> Option<String> {
+    key.algorithm.parameters.as_ref()?.as_oid().ok().map(|curve| curve.to_id_string())
 }
 
 /// Bits of a positive integer; `x509-parser` counts those of a modulus in whole bytes.

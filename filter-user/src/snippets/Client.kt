@@ -1,5 +1,7 @@
 // The file that the app carries as res/raw/client.p12 is made by:
 //   openssl pkcs12 -export -in {file}.crt -inkey {file}.key -out client.p12
+// with -legacy beside -export if Android 13 or an earlier one is to read it. Add the import of your app's R;
+// Android lets no app use the network on its main thread.
 import android.content.Context
 import java.net.URL
 import java.security.KeyStore

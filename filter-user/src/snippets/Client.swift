@@ -1,5 +1,6 @@
 // The file that the app carries as client.p12 is made by:
 //   openssl pkcs12 -export -in {file}.crt -inkey {file}.key -out client.p12
+// with -legacy beside -export if iOS 15 or an earlier one is to read it.
 import Foundation
 import Security
 
@@ -39,4 +40,5 @@ func get(password: String, done: @escaping (Int?) -> Void) {
     session.dataTask(with: URL(string: "https://{host}/")!) { _, response, _ in
         done((response as? HTTPURLResponse)?.statusCode)
     }.resume()
+    session.finishTasksAndInvalidate()
 }

@@ -1,4 +1,6 @@
-/* ESP-IDF. In CMakeLists.txt of the component: EMBED_TXTFILES "client.crt" "client.key",
+/* ESP-IDF. In CMakeLists.txt of the component, in idf_component_register:
+     PRIV_REQUIRES esp_http_client mbedtls
+     EMBED_TXTFILES "client.crt" "client.key"
    which are {file}.crt and {file}.key. */
 #include "esp_crt_bundle.h"
 #include "esp_http_client.h"

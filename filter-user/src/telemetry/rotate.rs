@@ -179,6 +179,24 @@ mod tests {
     }
 
     #[test]
+    fn as_many_files_are_kept_as_there_may_be_and_not_one_more() {
+        let directory = tempfile::tempdir().unwrap();
+        let rotation = rotation(directory.path(), 1, MAX_FILES);
+        let mut file = RotatingFile::open(rotation.clone()).unwrap();
+        let (mut written, mut kept) = (Vec::new(), Vec::new());
+        for count in 1..=MAX_FILES + 1 {
+            file.write_all(format!("{count}\n").as_bytes()).unwrap();
+            file.flush().unwrap();
+            written.push(count.to_string());
+            kept.push(contents(directory.path()).len());
+        }
+        assert_eq!(kept, (1..=MAX_FILES).chain([MAX_FILES]).collect::<Vec<_>>());
+        let mut read = Vec::new();
+        rotation.read_back(u64::MAX, |line| read.push(line.to_owned())).unwrap();
+        assert_eq!(read, written[1..], "the oldest is gone, and nothing else");
+    }
+
+    #[test]
     fn one_file_alone_begins_anew() {
         let directory = tempfile::tempdir().unwrap();
         let mut file = RotatingFile::open(rotation(directory.path(), 2, 1)).unwrap();

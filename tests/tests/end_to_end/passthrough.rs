@@ -6,16 +6,18 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use filter_tests::lab::{
-    API, CLIENT_IPV4, CLIENT_IPV6, DEAD_ORIGINS, EDGE_IPV4, EDGE_IPV6, Host, Lab, Outcome, PROXY_ORIGINS, Setup,
-    TLS_ORIGINS, WWW,
+    API, CLIENT_IPV4, CLIENT_IPV6, DEAD_ORIGINS, EDGE_IPV4, EDGE_IPV6, Host, Lab, OTHER_API, Outcome, PROXY_ORIGINS,
+    Setup, TLS_ORIGINS, WWW,
 };
 use filter_tests::on_every_datapath;
+use serde_json::json;
 
 use crate::waiting::wait_for;
 
 on_every_datapath!(
     a_host_that_no_rule_can_reach_is_served_by_its_origin,
     a_rule_takes_its_host_off_the_fast_path_before_the_deployment_returns,
+    a_hundred_changes_in_a_row_disturb_neither_spliced_nor_protected_traffic,
     a_rule_that_needs_a_worker_is_refused_on_a_host_without_a_certificate,
     a_network_that_a_rule_blocks_is_refused_on_a_host_that_is_passed_through,
     a_large_body_arrives_whole_in_both_directions_through_an_origin,
@@ -92,6 +94,50 @@ fn a_rule_takes_its_host_off_the_fast_path_before_the_deployment_returns(setup: 
     lab.filter.delete_rule(&rule)?;
     assert_eq!(lab.filter.status()?.passed(API)?, fast(&lab)?, "and back");
     assert!(lab.curl(API).run()?.response()?.text().starts_with("tls origin"));
+    Ok(())
+}
+
+/// Changes that are made as fast as they are answered.
+const CHANGES: usize = 100;
+
+fn a_hundred_changes_in_a_row_disturb_neither_spliced_nor_protected_traffic(setup: Setup) -> Result<()> {
+    // One that a worker serves, one that every change takes off the fast path or puts back on it, and one that stays there.
+    let changing = Host::mtls(OTHER_API).also_passed(&TLS_ORIGINS);
+    let lab = setup.hosts([Host::mtls(API), changing, Host::passed(WWW, &TLS_ORIGINS)]).start()?;
+    lab.filter.protect(API)?;
+    let alice = lab.filter.client_certificate("alice")?;
+    let expression =
+        |n: usize| format!("http.host in {{\"{API}\" \"{OTHER_API}\"}} and http.request.uri.path eq \"/{n}\"");
+    let rule = lab.filter.block(API, &expression(0))?;
+    let change = |n: usize| json!({ "expression": expression(n), "enabled": n.is_multiple_of(2) });
+    let mut open = [lab.connect(WWW).open()?, lab.connect(API).certificate(&alice).open()?];
+    let protected = lab.load(&lab.connect(API).certificate(&alice), 6)?;
+    let passed = lab.load(&lab.connect(WWW), 6)?;
+    let before = lab.filter.status()?.generation()?;
+
+    let begun = Instant::now();
+    let changes: Vec<_> = (1..=CHANGES).map(change).collect();
+    lab.filter.api().calls("PATCH", &format!("/api/v1/zones/example.com/rules/{rule}"), &changes)?;
+    let returned = Instant::now();
+
+    for (host, load) in [(API, protected), (WWW, passed)] {
+        let samples = load.stop()?;
+        let failed: Vec<_> = samples.iter().filter(|sample| sample.outcome != Outcome::Status(200)).collect();
+        assert!(failed.is_empty(), "{host}: {} of {} requests failed: {failed:?}", failed.len(), samples.len());
+        let meanwhile = samples.iter().filter(|sample| begun < sample.sent && sample.sent < returned).count();
+        assert!(meanwhile > 0, "{host}: nobody asked for anything while the rules changed");
+    }
+    for connection in &mut open {
+        assert_eq!(connection.get("/")?.status, 200, "a connection from before the changes");
+    }
+    let status = lab.filter.status()?;
+    assert_eq!(status.generation()?, before + CHANGES as u64);
+    assert_eq!(status.worker_generations()?, [status.generation()?; 2]);
+    assert_eq!((status.passed(WWW)?, status.passed(OTHER_API)?), (fast(&lab)?, "terminated"));
+    let last = format!("/{CHANGES}");
+    assert_eq!(lab.curl(API).certificate(&alice).path(&last).run()?.status()?, 403, "the last change is in force");
+    assert_eq!(lab.curl(OTHER_API).path(&last).run()?.status()?, 403, "on both hosts");
+    assert_eq!(lab.curl(API).certificate(&alice).path("/98").run()?.status()?, 200, "and none before it");
     Ok(())
 }
 

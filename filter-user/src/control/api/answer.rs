@@ -40,7 +40,7 @@ impl<T: Serialize> IntoResponse for Page<T> {
 }
 
 fn envelope<T: Serialize>(result: T, messages: Vec<Note>, result_info: Option<ResultInfo>) -> Response {
-    let envelope = Envelope { success: true, errors: Vec::new(), messages, result: Some(result), result_info };
+    let envelope = Envelope { success: true, errors: Vec::new(), messages, result, result_info };
     Json(envelope).into_response()
 }
 

@@ -146,9 +146,8 @@ impl From<ControlError> for ApiError {
         let message = error.to_string();
         let (status, code) = match &error {
             ControlError::Model(error) => model_error(error),
-            ControlError::Request(_) | ControlError::Issue(IssueError::Validity(_)) => {
-                (StatusCode::BAD_REQUEST, code::INVALID)
-            }
+            ControlError::Request(_) => return Self::invalid("/csr", message),
+            ControlError::Issue(IssueError::Validity(_)) => return Self::invalid("/validity_days", message),
             ControlError::Compile(CompileError::Rules { problems, .. }) => return rule_problems(&message, problems),
             ControlError::Crl(CrlRefusal::SharedKey(..)) => (StatusCode::CONFLICT, code::CONFLICT),
             ControlError::Crl(CrlRefusal::Authority(_) | CrlRefusal::Interrupted) => {
@@ -212,7 +211,7 @@ impl From<UploadError> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let failure = Failure { success: false, errors: self.errors, messages: Vec::new(), result: None };
+        let failure = Failure { success: false, errors: self.errors, messages: Vec::new(), result: () };
         let mut response = (self.status, Json(failure)).into_response();
         let headers = response.headers_mut();
         if let Some(wait) = self.retry_after {

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::slice;
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
@@ -23,15 +24,36 @@ impl Api {
     /// # Errors
     /// If the call is refused, or nobody answers; the text carries the answer.
     pub fn call(&self, method: &str, path: &str, body: &Value) -> Result<Value> {
+        self.calls(method, path, slice::from_ref(body))?.pop().context("curl says nothing")
+    }
+
+    /// Makes a call with each of these bodies, one as soon as the one before is answered. Returns the `result` of each answer.
+    ///
+    /// # Errors
+    /// If one is refused, or nobody answers; the text carries the answer.
+    pub fn calls(&self, method: &str, path: &str, bodies: &[Value]) -> Result<Vec<Value>> {
         let mut curl = Command::new(programs::find("curl")?);
-        curl.args(["--silent", "--show-error", "--request", method, "--unix-socket"]).arg(&self.socket);
-        curl.args(["--header", "content-type: application/json", "--data", &body.to_string()]);
-        let printed = programs::run(curl.arg(format!("http://localhost{path}")))?;
-        let answer: Value = serde_json::from_str(&printed).with_context(|| format!("{method} {path}: {printed:?}"))?;
-        match answer.get("result") {
-            Some(result) if answer.get("success") == Some(&Value::Bool(true)) => Ok(result.clone()),
-            _ => bail!("{method} {path} was refused: {printed}"),
+        for (place, body) in bodies.iter().enumerate() {
+            // Options go no further than this; the connection does.
+            curl.args((place > 0).then_some("--next"));
+            curl.args(["--silent", "--show-error", "--request", method, "--unix-socket"]).arg(&self.socket);
+            curl.args(["--header", "content-type: application/json", "--data", &body.to_string()]);
+            curl.arg(format!("http://localhost{path}"));
         }
+        let printed = programs::run(&mut curl)?;
+        let answers = serde_json::Deserializer::from_str(&printed).into_iter::<Value>();
+        let result = |answer: serde_json::Result<Value>| {
+            let answer = answer.with_context(|| format!("{method} {path}: {printed:?}"))?;
+            match answer.get("result") {
+                Some(result) if answer.get("success") == Some(&Value::Bool(true)) => Ok(result.clone()),
+                _ => bail!("{method} {path} was refused: {answer}"),
+            }
+        };
+        let results = answers.map(result).collect::<Result<Vec<_>>>()?;
+        if results.len() != bodies.len() {
+            bail!("{method} {path}: {} answers to {} calls: {printed:?}", results.len(), bodies.len());
+        }
+        Ok(results)
     }
 }
 

@@ -12,6 +12,7 @@ mod v4;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 
 pub use crl::{Crl, CrlCheck, LoadedCrl, SetCrl, UploadedAuthority};
 pub use events::{Event, EventCertificate, EventsFile, EventsStatus};
@@ -86,17 +87,17 @@ pub struct Note {
     pub kind: Option<String>,
 }
 
-/// The envelope of every answer.
+/// The answer to a call that did what it was asked.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Envelope<T> {
-    /// Whether the call did what it was asked.
+    /// Always true.
     pub success: bool,
-    /// Why not.
+    /// Always empty.
     pub errors: Vec<ErrorInfo>,
     /// Notes.
     pub messages: Vec<Note>,
     /// What was asked for.
-    pub result: Option<T>,
+    pub result: T,
     /// Place of a list's page in the whole.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub result_info: Option<ResultInfo>,
@@ -112,7 +113,13 @@ pub struct Failure {
     /// Always empty.
     pub messages: Vec<Note>,
     /// Always null.
-    pub result: Option<String>,
+    #[schema(schema_with = null)]
+    pub result: (),
+}
+
+/// The schema of what is always null; that of `()` allows everything.
+pub(super) fn null() -> Object {
+    ObjectBuilder::new().schema_type(Type::Null).build()
 }
 
 /// Place of a page in the whole list.

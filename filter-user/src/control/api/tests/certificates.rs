@@ -152,17 +152,18 @@ async fn what_is_no_certificate_request_and_no_authority_is_refused_by_its_reaso
         *der.last_mut().unwrap() ^= 1;
         pem::encode(&pem::Pem::new("CERTIFICATE REQUEST", der))
     };
-    for (csr, days, reason) in [
-        (good.as_str(), 0, "validity of 0 days"),
-        (&good, 3651, "validity of 3651 days"),
-        (&broken, 1, "not signed by its own key"),
-        ("", 1, "not PEM"),
-        ("-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----\n", 1, "encoding is broken"),
-        (&authority(|_| ()), 1, "not PEM"),
+    let no_der = "-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----\n";
+    for (csr, days, pointer, reason) in [
+        (good.as_str(), 0, "/validity_days", "validity of 0 days"),
+        (&good, 3651, "/validity_days", "validity of 3651 days"),
+        (&broken, 1, "/csr", "not signed by its own key"),
+        ("", 1, "/csr", "not PEM"),
+        (no_der, 1, "/csr", "encoding is broken"),
+        (&authority(|_| ()), 1, "/csr", "not PEM"),
     ] {
         let answer = api.post(&path("/client_certificates"), json!({ "csr": csr, "validity_days": days })).await;
         assert!(answer.refusal().2.contains(reason), "{reason}: {}", answer.body);
-        assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+        assert_eq!((answer.status, answer.refusal().3), (StatusCode::BAD_REQUEST, pointer), "{reason}");
     }
     let account = api.get("/client/v4/accounts").await.result()[0]["id"].as_str().unwrap().to_owned();
     let leaf = authority(|params| params.is_ca = rcgen::IsCa::NoCa);

@@ -10,12 +10,14 @@ use rcgen::{
 };
 use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::TcpStream;
 
 use super::harness::{Answer, Api, OTHER_ZONE};
 use crate::control::crl::Crls;
 use crate::fixtures::ZONE;
 use crate::model::{AuthorityId, Scope};
-use crate::pki::Authority;
+use crate::pki::{Authority, CRL_BYTES};
 use crate::revocation::{CrlFreshness, RevocationKey, RevocationSet};
 
 /// No serial at all.
@@ -171,6 +173,25 @@ async fn a_bad_list_changes_nothing_and_says_so_in_status() {
     }
     upload(&api, &id, &good).await.result();
     assert_eq!(problem(&api.get(&path(&id)).await.result(), "upload"), "", "a good one takes the complaint away");
+}
+
+#[tokio::test]
+async fn a_list_that_says_to_be_too_long_is_refused_before_it_is_read() {
+    let (api, corporate) = (Api::start().await, Corporate::new("corporate"));
+    let (id, address, secret) = (corporate.upload(&api, None).await, api.address(), &api.secret);
+    for (length, expected) in [(CRL_BYTES, "HTTP/1.1 100 Continue"), (CRL_BYTES + 1, "HTTP/1.1 413 Payload Too Large")]
+    {
+        let head = format!(
+            "POST {}/upload HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {secret}\r\n\
+             Content-Type: application/pkix-crl\r\nContent-Length: {length}\r\nExpect: 100-continue\r\n\r\n",
+            path(&id)
+        );
+        let mut stream = BufReader::new(TcpStream::connect(address).await.unwrap());
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut line = String::new();
+        stream.read_line(&mut line).await.unwrap();
+        assert_eq!(line.trim_end(), expected, "{length}");
+    }
 }
 
 #[tokio::test]

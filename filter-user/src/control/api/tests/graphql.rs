@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::super::v4::graphql::{MAX_DEPTH, MAX_FIELDS, MAX_LIMIT, MAX_LISTS, MAX_QUERY};
+use super::super::v4::graphql::{MAX_CONDITIONS, MAX_DEPTH, MAX_FIELDS, MAX_LIMIT, MAX_LISTS, MAX_QUERY};
 use super::events::{logged, record};
 use super::harness::{Api, OTHER_ZONE};
 use crate::fixtures::ZONE;
@@ -201,11 +201,18 @@ async fn a_query_is_answered_at_its_limits_and_refused_one_past_them() {
     };
     // The operation itself is one level, and each fragment another.
     let deep = |levels: usize| format!("{{ {} __typename {} }}", "... { ".repeat(levels - 1), "}".repeat(levels - 1));
+    // `AND` is one of them.
+    let conditions = |count: usize| {
+        let filter = vec!["{ action: \"block\" }"; count - 1].join(", ");
+        let list = format!("firewallEventsAdaptive(filter: {{ AND: [{filter}] }}) {{ rayName }}");
+        format!("{{ viewer {{ zones(filter: {{ zoneTag: \"{ZONE}\" }}) {{ {list} }} }} }}")
+    };
     let long = |bytes: usize| format!("{{ __typename }}{}", " ".repeat(bytes - "{ __typename }".len()));
     for (query, past) in [
         (fields(MAX_FIELDS), fields(MAX_FIELDS + 1)),
         (lists(MAX_LISTS), lists(MAX_LISTS + 1)),
         (deep(MAX_DEPTH), deep(MAX_DEPTH + 1)),
+        (conditions(MAX_CONDITIONS), conditions(MAX_CONDITIONS + 1)),
         (long(MAX_QUERY), long(MAX_QUERY + 1)),
     ] {
         let body = ask(&api, &query, json!({})).await;

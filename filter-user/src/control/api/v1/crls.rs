@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::body::Bytes;
+use axum::body::{Bytes, HttpBody as _};
 use axum::extract::{FromRequest as _, Request, State};
 use http::{HeaderMap, StatusCode, header};
 
@@ -14,7 +14,7 @@ use super::super::request::{Body, Named};
 use crate::control::crl::{Checked, REFRESH_SECONDS, Report, WantedCrl, Way};
 use crate::control::{Changed, Control};
 use crate::model::{self, AuthorityId, AuthorityKind, AuthorityRecord, CrlSource, Scope, Timestamp, WhenStale};
-use crate::pki::UploadedAuthority;
+use crate::pki::{CRL_BYTES, UploadedAuthority};
 use crate::store::public_authority;
 
 /// Media types of a list. Not one of them can be sent by a form of a web page.
@@ -100,6 +100,11 @@ pub(in super::super) async fn upload(
     if !is_list(request.headers()) {
         let message = format!("a CRL is sent with a Content-Type of {}", MEDIA_TYPES.join(", "));
         return Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, code::BODY, message));
+    }
+    // One that says how long it is need not be read to be refused.
+    if usize::try_from(request.body().size_hint().lower()).is_ok_and(|length| length > CRL_BYTES) {
+        let message = format!("a CRL has no more than {CRL_BYTES} bytes");
+        return Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, code::BODY, message));
     }
     let bytes = Bytes::from_request(request, &()).await.map_err(|rejection| {
         ApiError::new(rejection.status(), code::BODY, format!("The body cannot be read: {}", rejection.body_text()))

@@ -10,7 +10,6 @@ use axum::response::{IntoResponse, Response};
 use filter_rules::Expression;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
 
 use super::super::answer::{Answer, Page, Paging};
@@ -189,28 +188,54 @@ pub(super) struct Valid {
     expression: String,
 }
 
+/// What validate-expr answers about an expression that does not parse: `messages` is null, and the error has no number. A request that is
+/// wrong in another way is answered as everywhere, which is of this form as well.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Invalid {
+    /// Always false.
+    success: bool,
+    /// What is wrong.
+    errors: Vec<Unparsed>,
+    /// Null about an expression.
+    messages: Option<Vec<dto::Note>>,
+    /// Always null.
+    #[schema(schema_with = dto::null)]
+    result: (),
+}
+
+/// What is wrong with an expression.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Unparsed {
+    /// What, and where.
+    message: String,
+}
+
+impl IntoResponse for Invalid {
+    fn into_response(self) -> Response {
+        (StatusCode::BAD_REQUEST, Json(self)).into_response()
+    }
+}
+
 /// Says whether an expression parses.
 #[utoipa::path(get, path = "/client/v4/filters/validate-expr", tag = "firewall rules", params(Asked),
-    responses((status = 200, body = Envelope<Valid>)))]
-pub(super) async fn validate(_: Caller, Search(asked): Search<Asked>) -> Response {
+    responses((status = 200, body = Envelope<Valid>), (status = 400, body = Invalid)))]
+pub(super) async fn validate(_: Caller, Search(asked): Search<Asked>) -> Result<Answer<Valid>, Invalid> {
     validated(asked.expression)
 }
 
 /// Says whether an expression parses.
 #[utoipa::path(post, path = "/client/v4/filters/validate-expr", tag = "firewall rules", request_body = Asked,
-    responses((status = 200, body = Envelope<Valid>)))]
-pub(super) async fn validate_body(_: Caller, Body(asked): Body<Asked>) -> Response {
+    responses((status = 200, body = Envelope<Valid>), (status = 400, body = Invalid)))]
+pub(super) async fn validate_body(_: Caller, Body(asked): Body<Asked>) -> Result<Answer<Valid>, Invalid> {
     validated(asked.expression)
 }
 
-/// The error has no number and `messages` is null: this is the form that is documented for this one route.
-fn validated(expression: String) -> Response {
+fn validated(expression: String) -> Result<Answer<Valid>, Invalid> {
     match Expression::parse(&expression) {
-        Ok(_) => Answer(Valid { expression }).into_response(),
+        Ok(_) => Ok(Answer(Valid { expression })),
         Err(error) => {
-            let errors = [json!({ "message": error.to_string() })];
-            let body = json!({ "result": null, "success": false, "errors": errors, "messages": null });
-            (StatusCode::BAD_REQUEST, Json(body)).into_response()
+            let errors = vec![Unparsed { message: error.to_string() }];
+            Err(Invalid { success: false, errors, messages: None, result: () })
         }
     }
 }

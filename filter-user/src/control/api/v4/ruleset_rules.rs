@@ -17,7 +17,7 @@ use crate::model::{self, Change, Position, RuleId, Scope, Timestamp, ZoneId};
 
 /// Adds a rule. The answer is the whole rule set.
 #[utoipa::path(post, path = "/client/v4/zones/{zone}/rulesets/{ruleset}/rules", tag = "rulesets", params(DryRun),
-    request_body = dto::RuleBody, responses((status = 200, body = Envelope<dto::Ruleset>)))]
+    request_body = dto::RuleBody, responses((status = 200, body = Envelope<Option<dto::Ruleset>>)))]
 pub(super) async fn create(
     State(control): State<Arc<Control>>,
     caller: Caller,
@@ -41,7 +41,7 @@ pub(super) async fn create(
 
 /// Replaces the definition of a rule; with a position alone, moves it. The answer is the whole rule set.
 #[utoipa::path(patch, path = "/client/v4/zones/{zone}/rulesets/{ruleset}/rules/{rule}", tag = "rulesets", params(DryRun),
-    request_body = dto::RuleBody, responses((status = 200, body = Envelope<dto::Ruleset>)))]
+    request_body = dto::RuleBody, responses((status = 200, body = Envelope<Option<dto::Ruleset>>)))]
 pub(super) async fn update(
     State(control): State<Arc<Control>>,
     caller: Caller,
@@ -77,7 +77,7 @@ pub(super) async fn update(
 
 /// Takes a rule out. The answer is the whole rule set.
 #[utoipa::path(delete, path = "/client/v4/zones/{zone}/rulesets/{ruleset}/rules/{rule}", tag = "rulesets", params(DryRun),
-    responses((status = 200, body = Envelope<dto::Ruleset>)))]
+    responses((status = 200, body = Envelope<Option<dto::Ruleset>>)))]
 pub(super) async fn delete(
     State(control): State<Arc<Control>>,
     caller: Caller,

@@ -48,7 +48,7 @@ pub(super) async fn list_of_account(
 
 /// Makes the rule set of a zone.
 #[utoipa::path(post, path = "/client/v4/zones/{zone}/rulesets", tag = "rulesets", params(DryRun),
-    request_body = dto::CreateRuleset, responses((status = 200, body = Envelope<dto::Ruleset>)))]
+    request_body = dto::CreateRuleset, responses((status = 200, body = Envelope<Option<dto::Ruleset>>)))]
 pub(super) async fn create(
     State(control): State<Arc<Control>>,
     caller: Caller,
@@ -96,7 +96,7 @@ pub(super) async fn show(
 
 /// Changes the rule set of a zone: `rules` replaces all rules, what is left out stays.
 #[utoipa::path(put, path = "/client/v4/zones/{zone}/rulesets/{ruleset}", tag = "rulesets", params(DryRun),
-    request_body = dto::UpdateRuleset, responses((status = 200, body = Envelope<dto::Ruleset>)))]
+    request_body = dto::UpdateRuleset, responses((status = 200, body = Envelope<Option<dto::Ruleset>>)))]
 pub(super) async fn update(
     State(control): State<Arc<Control>>,
     caller: Caller,
@@ -147,7 +147,7 @@ pub(super) async fn entry_point(
 
 /// Changes the rule set that a phase begins with, and makes it if there is none.
 #[utoipa::path(put, path = "/client/v4/zones/{zone}/rulesets/phases/{phase}/entrypoint", tag = "rulesets", params(DryRun),
-    request_body = dto::UpdateRuleset, responses((status = 200, body = Envelope<dto::Ruleset>)))]
+    request_body = dto::UpdateRuleset, responses((status = 200, body = Envelope<Option<dto::Ruleset>>)))]
 pub(super) async fn update_entry_point(
     State(control): State<Arc<Control>>,
     caller: Caller,

@@ -11,7 +11,7 @@ use super::problem::Problem;
 use crate::telemetry::AccessRecord;
 
 /// How deep `AND` and `OR` may be nested, and how many conditions there may be.
-const MAX_CONDITIONS: usize = 128;
+pub(in super::super::super) const MAX_CONDITIONS: usize = 128;
 
 /// Conditions on an event.
 #[derive(Debug)]

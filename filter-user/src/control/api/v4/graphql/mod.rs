@@ -27,6 +27,8 @@ use crate::model::Scope;
 use crate::telemetry::AccessRecord;
 
 #[cfg(test)]
+pub(in super::super) use self::filter::MAX_CONDITIONS;
+#[cfg(test)]
 pub(in super::super) use self::select::{MAX_DEPTH, MAX_FIELDS, MAX_QUERY};
 
 /// Most events of one list.
