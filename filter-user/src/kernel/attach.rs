@@ -190,8 +190,10 @@ impl Kernel {
     /// Ends spliced connections on which nothing was heard for so long, forgets those that ended without saying so, and looks
     /// the ways to the origins up again. Returns how many connections ended. To be called about once a second.
     pub fn sweep(&mut self, idle: Duration) -> Result<usize, KernelError> {
-        self.look_up_ways()?;
-        self.program.sweep(idle)
+        // The clock of the program goes on whatever becomes of the ways.
+        let ways = self.look_up_ways();
+        let count = self.program.sweep(idle)?;
+        ways.map(|()| count)
     }
 
     /// Origins of the plan that nothing is spliced to, as the way to them is not known (no route, no neighbour, on this host) or
