@@ -1,6 +1,6 @@
 //! What answers most look-ups: whether a set *may* hold a key.
 //!
-//! Most certificates are not revoked, and a set of ten million is far bigger than any cache. A split-block Bloom filter of 6.4 bits a key
+//! Most certificates are not revoked, and a set of ten million is far bigger than any cache. A split-block Bloom filter of 6.7 bits a key
 //! says "no" to 19 of 20 keys that are not there, from one half of one cache line, and all of it fits where the tree does not. With the
 //! tree's 15 bytes a key, more bits would be more than the 16 bytes that a revocation may take.
 
@@ -9,12 +9,12 @@ use std::sync::Arc;
 use super::key::RevocationKey;
 
 /// Keys a block is made for.
-const KEYS_PER_BLOCK: usize = 40;
+const KEYS_PER_BLOCK: usize = 38;
 
 /// How many times as many keys may be added to a filter before it is made anew; it says "maybe" more often with each.
 const OVERFILL: usize = 2;
 
-/// Half a cache line: a key sets one bit in each word. Four bits of 6.4 a key are about as good as can be; with more words of fewer bits
+/// Half a cache line: a key sets one bit in each word. Four bits of 6.7 a key are about as good as can be; with more words of fewer bits
 /// a key would set more bits than there is room for.
 #[derive(Clone, Copy, Default)]
 #[repr(align(32))]
@@ -104,7 +104,7 @@ mod tests {
 
     #[test]
     fn what_was_added_is_never_denied() {
-        for count in [1, 39, 40, 41, 1_000] {
+        for count in [1, KEYS_PER_BLOCK as u32 - 1, KEYS_PER_BLOCK as u32, KEYS_PER_BLOCK as u32 + 1, 1_000] {
             let (first, all) = (keys(count), keys(2 * count));
             let filter = Filter::of(first.len(), first.iter().copied());
             assert!(first.iter().all(|key| filter.may_hold(key)), "{count}");
@@ -121,7 +121,7 @@ mod tests {
         let (present, absent) = all.split_at(20_000);
         let filter = Filter::of(present.len(), present.iter().copied());
         let wrong = absent.iter().filter(|key| filter.may_hold(key)).count();
-        assert!(wrong * 16 < absent.len(), "{wrong} of {} are taken for possible", absent.len());
+        assert!(wrong * 20 < absent.len(), "{wrong} of {} are taken for possible", absent.len());
     }
 
     #[test]
