@@ -5,6 +5,8 @@
 
 use core::net::{IpAddr, Ipv6Addr};
 
+use crate::hash::murmur;
+
 /// Longest name in a server_name extension that is looked up; DNS allows 253.
 pub const NAME_MAX: usize = 255;
 /// Longest name in the table of short names. A key is hashed and compared whole, which takes a third of the time for these;
@@ -98,12 +100,7 @@ pub const LISTEN_SLOTS: u32 = 4096;
 #[must_use]
 pub fn listen_slot(seed: u32, address: Address, port: u16) -> u32 {
     let Address([a, b, c, d]) = address;
-    let hash = [a, b, c, d, port.into()].into_iter().fold(seed, |hash, word| {
-        // A step of MurmurHash3, whose constants these are.
-        let mixed = hash ^ word.wrapping_mul(0xcc9e_2d51).rotate_left(15).wrapping_mul(0x1b87_3593);
-        mixed.rotate_left(13).wrapping_mul(5).wrapping_add(0xe654_6b64)
-    });
-    (hash ^ hash >> 16).wrapping_mul(0x85eb_ca6b) >> 20
+    murmur(seed, [a, b, c, d, port.into()]) >> 20
 }
 
 const _: () = assert!(LISTEN_SLOTS == 1 << (32 - 20));
@@ -246,8 +243,8 @@ pub struct Counter {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Config {
-    /// The kernel's monotonic clock as userspace read it last, once a second: to read it for every packet costs as much as half
-    /// of all that is done with the packet.
+    /// The kernel's monotonic clock as userspace read it last, once a second: to read it for every packet of a spliced connection
+    /// would be a sixth of all that is done with the packet.
     pub clock_ns: u64,
     /// The [`ABI_VERSION`](crate::ABI_VERSION) of whoever filled the maps.
     pub abi_version: u32,

@@ -21,6 +21,7 @@ pub mod batch;
 pub mod bench;
 #[cfg(test)]
 mod golden;
+mod hash;
 pub mod hello;
 pub mod layout;
 pub mod maps;

@@ -5,6 +5,7 @@
 //! for the client an index of an [`Origin`].
 
 use crate::{
+    hash::murmur,
     hello,
     layout::{Address, ConnectionKey},
 };
@@ -216,13 +217,7 @@ pub struct HostCounter {
 #[must_use]
 pub fn slot(connection: &ConnectionKey) -> u32 {
     let Address([a, b, c, d]) = connection.client;
-    let words = [a ^ b.rotate_left(11), c ^ d, connection.client_port.into()];
-    let hash = words.into_iter().fold(0x9e37_79b9_u32, |hash, word| {
-        // A step of MurmurHash3, whose constants these are.
-        let mixed = hash ^ word.wrapping_mul(0xcc9e_2d51).rotate_left(15).wrapping_mul(0x1b87_3593);
-        mixed.rotate_left(13).wrapping_mul(5).wrapping_add(0xe654_6b64)
-    });
-    let hash = (hash ^ hash >> 16).wrapping_mul(0x85eb_ca6b);
+    let hash = murmur(0x9e37_79b9, [a ^ b.rotate_left(11), c ^ d, connection.client_port.into()]);
     (hash ^ hash >> 13) % SLOTS as u32
 }
 
