@@ -136,8 +136,13 @@ fn holds(segment: &Segment, cookie: u32, size: u16) -> bool {
 /// makes a cookie *for a listener*, notes that on the listener (for all of a SO_REUSEPORT group): so one SYN in ten seconds
 /// goes through it too. False if nobody listens.
 #[inline(always)]
-pub(crate) fn tell_listeners(ctx: &XdpContext, segment: &Segment, tcp_size: u32, listen: *mut Listener) -> bool {
-    let now = maps::clock_ns();
+pub(crate) fn tell_listeners(
+    ctx: &XdpContext,
+    segment: &Segment,
+    tcp_size: u32,
+    listen: *mut Listener,
+    now: u64,
+) -> bool {
     // SAFETY: an entry of the table of listen addresses, which live as long as the program. CPUs may race to write it, which
     // tells the listeners twice.
     let told_at = unsafe { (&raw const (*listen).told_at_ns).read_volatile() };

@@ -43,6 +43,11 @@ unsafe impl<const N: usize> Wire for [u32; N] {
     }
 }
 
+/// Four bytes anywhere.
+#[repr(C, packed)]
+#[derive(Clone, Copy)]
+struct Word(u32);
+
 /// The memory of the packet a program runs on.
 #[derive(Clone, Copy)]
 pub(crate) struct Packet {
@@ -108,11 +113,10 @@ impl Packet {
     #[inline(always)]
     pub(crate) fn copy<const N: usize, const SIZE: usize>(&self, offset: u32, to: &mut [u8; SIZE]) -> Option<()> {
         const { assert!(N * size_of::<u32>() <= SIZE) };
-        let from: *const u32 = self.place::<[u32; N]>(offset)?.cast_const().cast();
-        let to: *mut u32 = to.as_mut_ptr().cast();
+        let from: *const Word = self.place::<[u32; N]>(offset)?.cast_const().cast();
+        let to: *mut Word = to.as_mut_ptr().cast();
         for word in 0..N {
-            // SAFETY: both are that long. Volatile, or LLVM puts the loop together again and calls memcpy. It is not to be aligned,
-            // and the machines that this runs on do not ask for it.
+            // SAFETY: both are that long. Volatile, or LLVM puts the loop together again and calls memcpy.
             unsafe { to.add(word).write_volatile(from.add(word).read_volatile()) };
         }
         Some(())

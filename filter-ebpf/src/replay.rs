@@ -97,7 +97,7 @@ fn learn(ctx: &TcContext, segment: &Segment, from_client: *mut Flow, from_origin
     client.peer_first_sequence = first;
     origin.first_timestamp = timestamp;
     // The client's clock of us goes on from the SYN-ACK that it got: it is the same clock.
-    origin.timestamp_add = syn::now_ms().wrapping_sub(timestamp);
+    origin.timestamp_add = syn::milliseconds(syn::now_ns()).wrapping_sub(timestamp);
     client.echo_add = origin.timestamp_add.wrapping_neg();
     client.echo_floor = timestamp;
     let scale = client.offered >> OFFERED_SCALE_SHIFT & OFFERED_SCALE_MASK;

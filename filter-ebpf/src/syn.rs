@@ -59,7 +59,9 @@ pub(crate) fn answer(
     config: &Config,
 ) -> Result<Reason, Reason> {
     let tcp_size = cookie::load_headers(ctx, segment)?;
-    if !cookie::tell_listeners(ctx, segment, tcp_size, listen) && config.splices == 0 {
+    // Read once, and not userspace's: if that stopped, the listeners would take no cookie two minutes later.
+    let now_ns = now_ns();
+    if !cookie::tell_listeners(ctx, segment, tcp_size, listen, now_ns) && config.splices == 0 {
         // Nobody listens: the kernel says so. Spliced hosts need no listener.
         return Ok(Reason::Control);
     }
@@ -77,7 +79,7 @@ pub(crate) fn answer(
         let options = [
             segment_size,
             u32::from_ne_bytes(selective_acknowledgement_and_timestamp(offer.has_selective_acknowledgement != 0)),
-            timestamp(offer).to_be(),
+            timestamp(offer, now_ns).to_be(),
             offer.timestamp,
             u32::from_ne_bytes(window_scale(offer.window_scale != NO_WINDOW_SCALE, config)),
         ];
@@ -109,15 +111,21 @@ fn window_scale(offered: bool, config: &Config) -> [u8; 4] {
 
 /// The kernel's clock for timestamps, as of its last tick: a clock that is read anew costs as much as a look-up.
 #[inline(always)]
-pub(crate) fn now_ms() -> u32 {
+pub(crate) fn now_ns() -> u64 {
     // SAFETY: the helper takes nothing and touches nothing.
-    (unsafe { bpf_ktime_get_coarse_ns() } / 1_000_000) as u32
+    unsafe { bpf_ktime_get_coarse_ns() }
+}
+
+/// In the unit of timestamps.
+#[inline(always)]
+pub(crate) fn milliseconds(now_ns: u64) -> u32 {
+    (now_ns / 1_000_000) as u32
 }
 
 /// The same with what the client can in its low bits; never ahead of the clock.
 #[inline(always)]
-fn timestamp(offer: &Offer) -> u32 {
-    let now = now_ms();
+fn timestamp(offer: &Offer, now_ns: u64) -> u32 {
+    let now = milliseconds(now_ns);
     let selective = if offer.has_selective_acknowledgement != 0 { SELECTIVE_ACKNOWLEDGEMENT } else { 0 };
     let bits = offer.window_scale | selective;
     let marked = now >> TIMESTAMP_OPTION_BITS << TIMESTAMP_OPTION_BITS | bits;
