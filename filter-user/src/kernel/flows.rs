@@ -20,12 +20,10 @@ use filter_common::{
 use nix::time::{ClockId, clock_gettime};
 use rustix::thread::MembarrierCommand;
 
-use super::{KernelError, deny::Denied, error::is_absent, reset::Resets};
+use super::{KernelError, deny::Denied, error::is_absent, reset::Resets, watch::Watch};
 
 /// How long a connection that has begun to end, or has not begun, may be silent.
 const CLOSING_IDLE: Duration = Duration::from_secs(60);
-/// The clock of XDP that was not set for so long has stopped: nobody was there to set it.
-const CLOCK_LATE: Duration = Duration::from_secs(10);
 
 /// A spliced connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,11 +76,7 @@ pub(super) struct Flows {
     /// What XDP has not counted: connections that were ended from here.
     ended: HashMap<u32, HostCounter>,
     resets: Option<Resets>,
-    /// When the clock of XDP was set last.
-    watched: Duration,
-    /// Since when it was set about every second. What was heard before this is not known: no connection is taken for silent
-    /// since longer.
-    since: Duration,
+    watch: Watch,
 }
 
 /// Both directions of a connection; the origin's may be missing for a moment.
@@ -104,14 +98,13 @@ impl Flows {
                 .map_err(KernelError::reading(HOST_COUNTERS))?,
             ended: HashMap::new(),
             resets: None,
-            watched: monotonic(),
-            since: monotonic(),
+            watch: Watch::begin(monotonic()),
         })
     }
 
     pub(super) fn list(&self, names: &HashMap<u32, String>) -> Result<Vec<Flow>, KernelError> {
         let now = monotonic();
-        Ok(self.pairs()?.iter().map(|pair| pair.flow(names, now, self.since)).collect())
+        Ok(self.pairs()?.iter().map(|pair| pair.flow(names, now, &self.watch)).collect())
     }
 
     /// Ends the connections of these hosts, and of clients in these networks, which nothing may open any more.
@@ -133,21 +126,13 @@ impl Flows {
         Ok(count)
     }
 
-    /// Notes that the clock of XDP is set now.
-    pub(super) fn watch(&mut self, now: Duration) {
-        if now.saturating_sub(self.watched) > CLOCK_LATE {
-            self.since = now;
-        }
-        self.watched = now;
-    }
-
-    /// Ends connections that were silent for too long.
+    /// Ends connections that were silent for too long. The clock of XDP is to be set to `now` after this.
     pub(super) fn sweep(&mut self, idle: Duration, now: Duration) -> Result<usize, KernelError> {
-        let since = self.since;
+        self.watch.set(now);
         let entries = self.entries()?;
         let is_silent = |pair: &Pair| {
             let limit = if pair.has(FLOW_CLOSING | FLOW_OPENING) { idle.min(CLOSING_IDLE) } else { idle };
-            pair.idle(now, since) >= limit
+            pair.idle(now, &self.watch) >= limit
         };
         let count = self.end_pairs(pairs(&entries).into_iter().filter(is_silent).collect())?;
         self.remove_strays(&entries, now)?;
@@ -162,9 +147,8 @@ impl Flows {
         now: Duration,
     ) -> Result<(), KernelError> {
         let is_stray = |(_, flow): &(&ConnectionKey, &splice::Flow)| {
-            // The two are put there one after the other, so what is old is not about to be completed, whatever was heard of it.
-            let old = now.saturating_sub(Duration::from_nanos(flow.opened_ns)) >= CLOSING_IDLE;
-            flow.flags & FLOW_FROM_CLIENT == 0 && old && !entries.contains_key(&peer_key(flow))
+            let silent = now.saturating_sub(Duration::from_nanos(flow.seen_ns.max(flow.opened_ns)));
+            flow.flags & FLOW_FROM_CLIENT == 0 && silent >= CLOSING_IDLE && !entries.contains_key(&peer_key(flow))
         };
         for (key, _) in entries.iter().filter(is_stray) {
             self.remove(key)?;
@@ -277,12 +261,12 @@ impl Pair {
         self.from_client.flags & flags != 0 || self.from_origin.is_some_and(|flow| flow.flags & flags != 0)
     }
 
-    fn idle(&self, now: Duration, since: Duration) -> Duration {
+    fn idle(&self, now: Duration, watch: &Watch) -> Duration {
         let seen = self.from_client.seen_ns.max(self.from_origin.map_or(0, |flow| flow.seen_ns));
-        now.saturating_sub(Duration::from_nanos(seen).max(since))
+        watch.silence(now, Duration::from_nanos(seen))
     }
 
-    fn flow(&self, names: &HashMap<u32, String>, now: Duration, since: Duration) -> Flow {
+    fn flow(&self, names: &HashMap<u32, String>, now: Duration, watch: &Watch) -> Flow {
         let (key, flow) = (&self.key, &self.from_client);
         Flow {
             host: names.get(&flow.host).cloned().unwrap_or_default(),
@@ -293,7 +277,7 @@ impl Pair {
             from_client: flow.bytes,
             from_origin: self.from_origin.map_or(0, |flow| flow.bytes),
             age: now.saturating_sub(Duration::from_nanos(flow.opened_ns)),
-            idle: self.idle(now, since),
+            idle: self.idle(now, watch),
             opening: self.has(FLOW_OPENING),
             closing: self.has(FLOW_CLOSING),
         }

@@ -28,6 +28,7 @@ mod reset;
 mod routes;
 mod steering;
 mod targets;
+mod watch;
 
 pub(crate) use self::error::with_causes;
 pub use self::{

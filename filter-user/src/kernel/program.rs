@@ -175,7 +175,6 @@ impl Program {
     /// Returns how many. To be called about once a second: this is also the clock by which XDP notes when it heard of them.
     pub fn sweep(&mut self, idle: Duration) -> Result<usize, KernelError> {
         let now = monotonic();
-        self.flows.watch(now);
         let count = self.flows.sweep(idle, now);
         // The clock goes on even if that failed: it tells when the connections were heard of.
         self.configure(Config { clock_ns: nanoseconds(now), ..self.content })?;

@@ -142,11 +142,10 @@ fn a_network_goes_without_those_that_it_is_part_of() {
 #[test]
 fn the_longest_prefix_goes_without_the_shorter_one() {
     let mut plane = Plane::new(&[]);
-    let plan = denying;
-    plane.program.apply(&plan(&[("10.0.0.0", 8), ("10.1.0.0", 16)])).unwrap();
-    plane.program.apply(&plan(&[("10.1.0.0", 16)])).unwrap();
+    plane.program.apply(&denying(&[("10.0.0.0", 8), ("10.1.0.0", 16)])).unwrap();
+    plane.program.apply(&denying(&[("10.1.0.0", 16)])).unwrap();
     assert_eq!(syn_reason(&mut plane, "10.1.2.3"), Reason::Denied);
     assert_eq!(syn_reason(&mut plane, "10.2.2.3"), Reason::Control);
-    plane.program.apply(&plan(&[("0.0.0.0", 0)])).unwrap();
+    plane.program.apply(&denying(&[("0.0.0.0", 0)])).unwrap();
     assert_eq!(syn_reason(&mut plane, "10.2.2.3"), Reason::Denied);
 }
