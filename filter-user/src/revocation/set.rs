@@ -8,7 +8,7 @@ use rustls_pki_types::UnixTime;
 
 use super::cell::{Cell, SwapCell};
 use super::key::{IssuerKeyHash, RevocationKey};
-use super::tree::Tree;
+use super::table::Table;
 
 /// Whether the CRL of an issuer can be relied on. Issuers of whom no CRL is required have none of these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,16 +33,16 @@ impl CrlFreshness {
 #[derive(Clone)]
 pub(super) struct Layers {
     /// Revoked through our own API.
-    local: Arc<Tree>,
+    local: Arc<Table>,
     /// Listed by a CRL that was imported.
-    imported: Arc<Tree>,
+    imported: Arc<Table>,
     /// Issuers of whom a CRL is required. A handful: a list is searched faster than anything cleverer.
     required: Arc<[(IssuerKeyHash, CrlFreshness)]>,
 }
 
 impl Layers {
     fn empty() -> Self {
-        Self { local: Arc::new(Tree::empty()), imported: Arc::new(Tree::empty()), required: Arc::new([]) }
+        Self { local: Arc::new(Table::empty()), imported: Arc::new(Table::empty()), required: Arc::new([]) }
     }
 
     fn contains(&self, key: &RevocationKey) -> bool {
@@ -216,12 +216,12 @@ impl<C: Cell> Core<C> {
     }
 
     pub(super) fn load_local(&self, keys: Vec<RevocationKey>) {
-        let local = Arc::new(Tree::from_keys(keys));
+        let local = Arc::new(Table::from_keys(keys));
         self.cell.replace(|now| Layers { local, ..now.clone() });
     }
 
     pub(super) fn load_imported(&self, keys: Vec<RevocationKey>) {
-        let imported = Arc::new(Tree::from_keys(keys));
+        let imported = Arc::new(Table::from_keys(keys));
         self.cell.replace(|now| Layers { imported, ..now.clone() });
     }
 
