@@ -37,14 +37,14 @@ fn abi() -> String {
         Origin { address, source, port, padding, flags, link }
         Link { interface, macs, tags, tag_count }
         Flow {
-            opened_ns, seen_ns, bytes, flags, source, destination, source_port, destination_port, link, ip_sum, tcp_sum,
+            opened_ns, seen_ns, bytes, flags, key, source, destination, source_port, destination_port, link, ip_sum, tcp_sum,
             sequence_add, acknowledgement_add, timestamp_add, echo_add, echo_floor, window_shift, acknowledged,
-            fin_acknowledgement, first_sequence, peer_first_sequence, first_timestamp, offered, attempts, host, origin, padding
+            fin_acknowledgement, first_sequence, peer_first_sequence, first_timestamp, offered, attempts, host, origin
         }
         Stash { sequence, length, sum, window, bytes }
         HostCounter { opened, closed, from_clients, from_origins }
         Counter { packets, bytes }
-        Config { clock_ns, abi_version, log_sample, syn_cookies, window_scale, segment_size_v4, segment_size_v6, splices, penalties, first_port, ports_per_cpu, listen_seed, wildcards }
+        Config { clock_ns, abi_version, log_sample, syn_cookies, window_scale, segment_size_v4, segment_size_v6, splices, penalties, first_port, ports_per_cpu, wildcards, padding, listen_hash, tuple_hash }
     );
     lines.push(format!("NAME_MAX {NAME_MAX} SHORT_NAME_MAX {SHORT_NAME_MAX}"));
     for (name, value) in [
@@ -80,9 +80,9 @@ fn abi() -> String {
         (maps::DENY_V4, "u32", "DenyBlock", maps::DENY_V4_BLOCKS),
         (maps::DENY_V4_PARTS, "u32", "DenyPart", maps::DENY_MAX),
         (maps::DENY_V6, "u32 Address", "u32", maps::DENY_MAX),
-        (maps::PASSED, "ConnectionKey", "u32", maps::PASSED_MAX),
+        (maps::PASSED, "u32", "PassedBucket", maps::PASSED_BUCKETS),
         (maps::SOCKETS, "u32", "u32", maps::SOCKETS_MAX),
-        (maps::FLOWS, "ConnectionKey", "Flow", maps::FLOWS_MAX),
+        (maps::FLOWS, "u64", "Flow", maps::FLOWS_MAX),
         (maps::STASH, "ConnectionKey", "Stash", maps::STASH_MAX),
         (maps::STASH_SECOND, "ConnectionKey", "Stash", maps::STASH_MAX),
         (maps::TARGETS, "u32", "Target", maps::HOSTS_MAX),

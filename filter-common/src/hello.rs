@@ -80,7 +80,8 @@ impl Walk {
     /// Reads up to the first extension of a segment of which the first `present` bytes are in `bytes`.
     #[inline(always)]
     pub fn begin(&mut self, bytes: &Bytes, present: u32) {
-        *self = Self::default();
+        // The rest is written before it is read; all of it at once would be a call of memset.
+        self.extensions = 0;
         self.state = self.head(bytes, present);
     }
 

@@ -5,7 +5,8 @@
 
 use core::net::{IpAddr, Ipv6Addr};
 
-use crate::hash::murmur;
+use crate::hash::LISTEN_SLOT_BITS;
+pub use crate::hash::{ListenHash, TupleHash};
 
 /// Longest name in a server_name extension that is looked up; DNS allows 253.
 pub const NAME_MAX: usize = 255;
@@ -75,7 +76,7 @@ pub struct ListenKey {
     pub padding: u16,
 }
 
-/// A listen address, in the slot of [`LISTENERS`](crate::maps::LISTENERS) that [`listen_slot`] names.
+/// A listen address, in the slot of [`LISTENERS`](crate::maps::LISTENERS) that [`ListenHash::slot`] names.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Listener {
@@ -91,19 +92,9 @@ pub struct Listener {
     pub told_at_ns: u64,
 }
 
-/// Slots of the table of listen addresses: so many that a few seeds are tried until no two of
-/// [`LISTEN_MAX`](crate::maps::LISTEN_MAX) addresses share one.
-pub const LISTEN_SLOTS: u32 = 4096;
-
-/// The slot of a listen address: one comparison tells whether a packet is for the filter.
-#[inline(always)]
-#[must_use]
-pub fn listen_slot(seed: u32, address: Address, port: u16) -> u32 {
-    let Address([a, b, c, d]) = address;
-    murmur(seed, [a, b, c, d, port.into()]) >> 20
-}
-
-const _: () = assert!(LISTEN_SLOTS == 1 << (32 - 20));
+/// Slots of the table of listen addresses: so many that a few hashes are tried until no two of
+/// [`LISTEN_MAX`](crate::maps::LISTEN_MAX) addresses share one. One comparison tells whether a packet is for the filter.
+pub const LISTEN_SLOTS: u32 = 1 << LISTEN_SLOT_BITS;
 
 /// The denied networks among the 65,536 addresses that begin with the same two bytes, IPv4: one cache line. A bit for each third
 /// byte; the words and their bits count from the least.
@@ -121,7 +112,7 @@ pub type DenyPart = [u64; 4];
 
 /// A TCP connection of a client.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ConnectionKey {
     /// The client's address.
     pub client: Address,
@@ -131,6 +122,30 @@ pub struct ConnectionKey {
     pub client_port: u16,
     /// The listen port, in network order.
     pub edge_port: u16,
+}
+
+impl ConnectionKey {
+    /// Whether it is the same connection: one comparison at the end, where `==` is one for each word.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is(&self, other: &Self) -> bool {
+        let (Address([a, b, c, d]), Address([e, f, g, h])) = (self.client, self.edge);
+        let (Address([i, j, k, l]), Address([m, n, o, p])) = (other.client, other.edge);
+        let addresses = (a ^ i) | (b ^ j) | (c ^ k) | (d ^ l) | (e ^ m) | (f ^ n) | (g ^ o) | (h ^ p);
+        addresses | ((self.client_port ^ other.client_port) | (self.edge_port ^ other.edge_port)) as u32 == 0
+    }
+}
+
+/// Connections that live in the kernel, of those that share a bucket: the last four of them, by what the bucket's number leaves of their
+/// hash. Zero is none.
+pub type PassedBucket = [u32; 4];
+
+/// The bucket of [`PASSED`](crate::maps::PASSED) that a connection with this hash is in, and what stands for it there: never zero, and
+/// that of another one in two billion. Such a one is passed to the kernel, which decides for itself.
+#[inline(always)]
+#[must_use]
+pub const fn passed_place(hash: u64) -> (u32, u32) {
+    ((hash >> 48) as u32, (hash >> 16) as u32 | 1)
 }
 
 /// A group of listeners on one address.
@@ -266,10 +281,14 @@ pub struct Config {
     pub first_port: u32,
     /// How many ports each CPU takes from there on.
     pub ports_per_cpu: u32,
-    /// For [`listen_slot`].
-    pub listen_seed: u32,
     /// 1: some host is a wildcard, so names that are not found are looked up as what a wildcard covers.
     pub wildcards: u32,
+    /// Zero.
+    pub padding: u32,
+    /// Finds a listen address.
+    pub listen_hash: ListenHash,
+    /// Finds what is known of a connection.
+    pub tuple_hash: TupleHash,
 }
 
 const _: () = {
@@ -282,7 +301,8 @@ const _: () = {
     assert!(size_of::<ShortName>() == 64 && align_of::<ShortName>() == 8);
     assert!(size_of::<LongName>() == 256 && align_of::<LongName>() == 8);
     assert!(size_of::<Counter>() == 16);
-    assert!(size_of::<Config>() == 56);
+    assert!(size_of::<Config>() == 168);
+    assert!(crate::maps::PASSED_BUCKETS == 1 << (64 - 48));
 };
 
 /// Userspace may hand these to the kernel as bytes.

@@ -35,4 +35,4 @@ pub use crate::{
 };
 
 /// Raised whenever `abi.txt` changes. Checked when the object is loaded and when pinned maps are adopted.
-pub const ABI_VERSION: u32 = 7;
+pub const ABI_VERSION: u32 = 8;

@@ -88,8 +88,7 @@ pub struct Link {
     pub tag_count: u32,
 }
 
-/// One direction of a spliced connection: what its packets become. Its key is the
-/// [`ConnectionKey`] of the packets as they arrive, their sender in the place of the client.
+/// One direction of a spliced connection: what its packets become.
 ///
 /// Numbers of TCP are in the machine's order here. All adding is modulo 2^32.
 #[repr(C)]
@@ -103,6 +102,8 @@ pub struct Flow {
     pub bytes: u64,
     /// `FLOW_*`. Two CPUs may change them at a time, and eight bytes are the least that is changed atomically in XDP.
     pub flags: u64,
+    /// Its packets as they arrive, their sender in the place of the client.
+    pub key: ConnectionKey,
     /// The sender of what its packets become.
     pub source: Address,
     /// The receiver.
@@ -147,8 +148,6 @@ pub struct Flow {
     pub host: u32,
     /// The origin's index.
     pub origin: u32,
-    /// Zero.
-    pub padding: u32,
 }
 
 /// From the client to the origin, and not the other way.
@@ -226,7 +225,7 @@ const _: () = {
     assert!(size_of::<Target>() == 1008 && align_of::<Target>() == 4);
     assert!(size_of::<Link>() == 28);
     assert!(size_of::<Origin>() == 68);
-    assert!(size_of::<Flow>() == 168 && align_of::<Flow>() == 8);
+    assert!(size_of::<Flow>() == 200 && align_of::<Flow>() == 8);
     assert!(size_of::<Stash>() == 24 + STASH_BYTES);
     assert!(size_of::<HostCounter>() == 32);
 };

@@ -11,7 +11,7 @@ use filter_common::{
     splice::{FLOW_FROM_CLIENT, FLOW_HEADER_PENDING, FLOW_PROXY_PROTOCOL, Flow},
 };
 
-use crate::{answer, closing, link, maps, opening, parse::Segment, sum::Sum};
+use crate::{answer, closing, flow, link, maps, opening, parse::Segment, sum::Sum};
 
 /// How many ports are tried.
 const ATTEMPTS: u32 = 8;
@@ -40,16 +40,19 @@ fn try_insert(segment: &Segment) -> Result<(), Reason> {
     let (sum, back_sum) = (Sum::from(flow.tcp_sum), Sum::from(back.tcp_sum));
     for _ in 0..ATTEMPTS {
         let port = next_port(&mut scratch.port_cursor, config).ok_or(Reason::SpliceNoRoom)?;
-        key.edge_port = port;
+        (key.edge_port, back.key.edge_port) = (port, port);
+        let back_hash = config.tuple_hash.of(key);
         back.tcp_sum = back_sum.replaced(port.into(), 0).folded();
-        match maps::FLOWS.insert(&*key, &*back, u64::from(BPF_NOEXIST)) {
+        match maps::FLOWS.insert(back_hash, &*back, u64::from(BPF_NOEXIST)) {
             Ok(()) => {
                 flow.source_port = port;
                 flow.tcp_sum = sum.replaced(0, port.into()).folded();
-                if let Err(error) = maps::FLOWS.insert(&segment.connection, &*flow, u64::from(BPF_NOEXIST)) {
-                    let _ = maps::FLOWS.remove(&*key);
-                    // The same segment came twice, to two CPUs: the other one was faster.
-                    return Err(if error == E_EXIST { Reason::SpliceHeld } else { Reason::SpliceNoRoom });
+                if maps::FLOWS.insert(segment.hash, &*flow, u64::from(BPF_NOEXIST)).is_err() {
+                    let _ = maps::FLOWS.remove(back_hash);
+                    // The same segment came twice, to two CPUs, and the other one was faster; else the table is full, or the place
+                    // is another connection's with the same hash.
+                    let is_there = flow::find(&segment.connection, segment.hash).is_some();
+                    return Err(if is_there { Reason::SpliceHeld } else { Reason::SpliceNoRoom });
                 }
                 closing::count(flow.host, |counter| counter.opened = counter.opened.wrapping_add(1));
                 return Ok(());
@@ -78,6 +81,8 @@ fn try_fill_back(ctx: &XdpContext, segment: &Segment) -> Option<()> {
     *key = answer::reverse(&ends(flow));
     flow.ip_sum = ip_sum(client, &ends(flow));
     flow.tcp_sum = Sum::ZERO.replaced_ends(client, &ends(flow)).folded();
+    copy_key(client, &mut flow.key);
+    copy_key(key, &mut back.key);
     back.opened_ns = flow.opened_ns;
     back.seen_ns = flow.seen_ns;
     back.bytes = 0;
@@ -106,8 +111,14 @@ fn try_fill_back(ctx: &XdpContext, segment: &Segment) -> Option<()> {
     back.attempts = 0;
     back.host = flow.host;
     back.origin = flow.origin;
-    back.padding = 0;
     Some(())
+}
+
+#[inline(always)]
+fn copy_key(from: &ConnectionKey, to: &mut ConnectionKey) {
+    opening::copy(&from.client.0, &mut to.client.0);
+    opening::copy(&from.edge.0, &mut to.edge.0);
+    (to.client_port, to.edge_port) = (from.client_port, from.edge_port);
 }
 
 /// What a flow's packets are sent from and to.

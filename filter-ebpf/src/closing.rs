@@ -49,19 +49,23 @@ pub(crate) fn peer(place: *mut Flow) -> Option<*mut Flow> {
 
 /// Takes both directions out of the table and counts what went over them. One CPU at a time gets to do so.
 #[inline(never)]
-pub(crate) fn forget(connection: &ConnectionKey, place: *mut Flow) {
-    let key = peer_key(place);
-    let peer = flow::of(&key);
+pub(crate) fn forget(place: *mut Flow) {
+    let peer_key = peer_key(place);
+    let peer_hash = maps::hash(&peer_key);
+    let peer = flow::find(&peer_key, peer_hash);
     // SAFETY: entries of the map of flows, which stay readable while this program runs.
-    let (host, bytes, peer_bytes, is_client) = unsafe {
+    let (hash, host, bytes, peer_bytes, is_client) = unsafe {
         let flow = &*place;
         let peer_bytes = peer.map_or(0, |peer| (&raw const (*peer).bytes).read_volatile());
-        (flow.host, (&raw const (*place).bytes).read_volatile(), peer_bytes, flow.flags & FLOW_FROM_CLIENT != 0)
+        let hash = maps::hash(&flow.key);
+        (hash, flow.host, (&raw const (*place).bytes).read_volatile(), peer_bytes, flow.flags & FLOW_FROM_CLIENT != 0)
     };
-    if maps::FLOWS.remove(connection).is_err() {
+    if maps::FLOWS.remove(hash).is_err() {
         return;
     }
-    let _ = maps::FLOWS.remove(key);
+    if peer.is_some() {
+        let _ = maps::FLOWS.remove(peer_hash);
+    }
     let (from_client, from_origin) = if is_client { (bytes, peer_bytes) } else { (peer_bytes, bytes) };
     count(host, |counter| {
         counter.closed = counter.closed.wrapping_add(1);

@@ -1,13 +1,11 @@
 //! Counting: one packet, one reason, on the CPU that handled it.
 
-use filter_common::Reason;
-
 use crate::maps;
 
-/// Counts a packet of `bytes` bytes.
+/// Counts a packet of `bytes` bytes under the reason of this number.
 #[inline(always)]
-pub(crate) fn count(reason: Reason, bytes: u32) {
-    let Some(counter) = maps::COUNTERS.get_ptr_mut(u32::from(reason)) else { return };
+pub(crate) fn count(reason: u32, bytes: u32) {
+    let Some(counter) = maps::COUNTERS.get_ptr_mut(reason) else { return };
     // SAFETY: the entry is this CPU's own and lives as long as the map; XDP is not interrupted by another packet here.
     let counter = unsafe { &mut *counter };
     counter.packets = counter.packets.wrapping_add(1);

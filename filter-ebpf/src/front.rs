@@ -12,13 +12,13 @@
 use aya_ebpf::programs::XdpContext;
 use filter_common::{
     Action, Reason,
-    layout::{Config, ConnectionKey, Listener},
+    layout::{Config, Listener},
 };
 
 use crate::{
     cookie, maps, orphan,
     parse::{Segment, TcpHeader},
-    reset, sockets, syn, verdict,
+    passed, reset, sockets, syn, verdict,
 };
 
 const SYN_ACK_FIN_RST: u8 = TcpHeader::SYN | TcpHeader::ACK | TcpHeader::FIN | TcpHeader::RST;
@@ -31,15 +31,14 @@ pub(crate) fn decide(
     listen: *mut Listener,
     config: &Config,
 ) -> Result<Reason, Reason> {
-    let connection: &ConnectionKey = &segment.connection;
-    let is_passed = maps::PASSED.get_ptr(connection).is_some();
+    let is_passed = passed::has(segment.hash);
     if segment.begins_connection() {
         // The last connection of these addresses and ports may still be in the kernel, which then knows what a SYN is to it.
         if is_passed {
             if sockets::has_connection(ctx, segment) {
                 return Ok(Reason::Established);
             }
-            let _ = maps::PASSED.remove(connection);
+            passed::forget(segment.hash);
         }
         return syn::answer(ctx, segment, listen, config);
     }
@@ -51,7 +50,7 @@ pub(crate) fn decide(
     }
     // The cache may have forgotten it, or this program is newer than the connection.
     if sockets::has_connection(ctx, segment) {
-        remember(segment);
+        passed::remember(segment.hash);
         return Ok(Reason::Established);
     }
     orphan::decide(ctx, segment)
@@ -69,14 +68,7 @@ fn greeted(ctx: &XdpContext, segment: &Segment) -> Result<Reason, Reason> {
     }
     let reason = verdict::data(ctx, segment, true)?;
     if reason.action() == Action::Pass {
-        remember(maps::segment()?);
+        passed::remember(maps::segment()?.hash);
     }
     Ok(reason)
-}
-
-#[inline(always)]
-fn remember(segment: &Segment) {
-    let connection: &ConnectionKey = &segment.connection;
-    // A cache: if there is no room, the kernel is asked again.
-    let _ = maps::PASSED.insert(connection, 1, 0);
 }

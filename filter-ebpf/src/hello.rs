@@ -17,7 +17,7 @@ use crate::{maps, packet::Packet, parse::Segment};
 
 const RECORD_HANDSHAKE: u8 = 22;
 /// Extensions that are looked at without calling back, which costs more than looking: many programs begin with the name.
-const FIRST_STEPS: u32 = 2;
+const FIRST_STEPS: u32 = 4;
 
 /// Whether the payload at `at` may begin with a ClientHello: spares most data segments the copy.
 #[inline(always)]

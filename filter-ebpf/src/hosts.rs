@@ -82,6 +82,12 @@ fn load<const MAX: usize>(at: u32, length: u32) -> Result<&'static Name<MAX>, Re
     if MAX == SHORT_NAME_MAX {
         // Nearly every name: to go through the few words costs less than to call back for those that are used.
         for index in 0..words {
+            clear_word(scratch, index);
+        }
+        for index in 0..words {
+            if index as u32 * 8 >= length {
+                break;
+            }
             load_word(scratch, index);
         }
     } else {
@@ -100,6 +106,15 @@ unsafe extern "C" fn step(index: u32, _context: *mut c_void) -> i64 {
     let Some(scratch) = maps::scratch() else { return 1 };
     load_word(scratch, opaque(index) as usize & (KEY_WORDS - 1));
     0
+}
+
+/// Volatile, or LLVM would call memset for all of them.
+#[inline(always)]
+fn clear_word(scratch: &mut Scratch, index: usize) {
+    #[expect(clippy::indexing_slicing, reason = "the caller's promise")]
+    let place = &raw mut scratch.key[index];
+    // SAFETY: a field of the work area.
+    unsafe { place.write_volatile(0) };
 }
 
 /// A word of the key, whose number is below that of those that there are: zeros behind the name.

@@ -7,9 +7,8 @@ use aya_ebpf::{
 };
 use filter_common::{Reason, splice::Link};
 
-use crate::packet::Packet;
+use crate::{packet::Packet, parse::ETHERNET_SIZE};
 
-const ETHERNET_SIZE: u32 = 14;
 const TAG_SIZE: u32 = 4;
 
 /// Puts the Ethernet header and the tags of a link in front of the IP header, and sends the frame there. The EtherType is just

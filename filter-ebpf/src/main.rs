@@ -7,10 +7,12 @@
 //! | [`parse`] | Ethernet, VLAN, IP, TCP and UDP headers |
 //! | [`hello`] | the ClientHello of a segment |
 //! | [`hosts`] | looking a server name up |
-//! | [`verdict`] | the decision: which reason a packet gets |
+//! | [`express`] | packets of spliced connections, as nearly all are |
+//! | [`verdict`] | the decision: which reason any other packet gets |
 //! | [`deny`] | networks that the rules block whatever the request, and addresses that are punished |
 //! | [`front`] | the SYN-cookie front: what a segment is to a connection that nothing knows of yet |
-//! | [`cookie`], [`syn`], [`sockets`] | SYN cookies, the SYN-ACK that carries them, the kernel's sockets |
+//! | [`cookie`], [`syn`] | SYN cookies, the SYN-ACK that carries them |
+//! | [`sockets`], [`passed`] | the kernel's sockets, and which connections it has |
 //! | [`answer`], [`reset`], [`sum`] | rewriting a packet into its answer, the RST that refuses, checksums |
 //! | [`orphan`] | segments that belong to nothing |
 //! | [`opening`], [`claim`] | the beginning of a spliced connection, its port and entries |
@@ -41,6 +43,7 @@ mod closing;
 mod cookie;
 mod counters;
 mod deny;
+mod express;
 mod flags;
 mod flow;
 mod front;
@@ -54,6 +57,7 @@ mod options;
 mod orphan;
 mod packet;
 mod parse;
+mod passed;
 mod proxy;
 mod replay;
 mod reset;
@@ -70,7 +74,7 @@ use aya_ebpf::{
     macros::{classifier, sk_reuseport, xdp},
     programs::{SkReuseportContext, TcContext, XdpContext},
 };
-use filter_common::{ABI_VERSION, Action};
+use filter_common::{ABI_VERSION, Action, REASONS};
 
 use crate::packet::Packet;
 
@@ -78,8 +82,13 @@ use crate::packet::Packet;
 #[xdp]
 pub fn mtls_filter(ctx: XdpContext) -> u32 {
     let bytes = Packet::new(&ctx).length();
-    let reason = verdict::inspect(&ctx);
-    counters::count(reason, bytes);
+    let taken = express::forward(&ctx);
+    if taken < REASONS {
+        counters::count(taken, bytes);
+        return xdp_action::XDP_REDIRECT;
+    }
+    let reason = verdict::inspect(&ctx, taken == express::READ);
+    counters::count(reason.into(), bytes);
     match reason.action() {
         Action::Pass => xdp_action::XDP_PASS,
         Action::Drop => xdp_action::XDP_DROP,

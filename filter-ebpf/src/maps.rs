@@ -9,10 +9,10 @@ use filter_common::{
     REASONS, Reason, hello,
     layout::{
         Address, Config, ConnectionKey, Counter, DenyBlock, DenyPart, GroupValue, LISTEN_SLOTS, ListenKey, Listener,
-        LongName, ShortName,
+        LongName, PassedBucket, ShortName,
     },
     maps::{
-        DENY_MAX, DENY_V4_BLOCKS, FLOWS_MAX, HOSTS_MAX, LISTEN_MAX, ORIGINS_MAX, PASSED_MAX, PENALTIES_MAX,
+        DENY_MAX, DENY_V4_BLOCKS, FLOWS_MAX, HOSTS_MAX, LISTEN_MAX, ORIGINS_MAX, PASSED_BUCKETS, PENALTIES_MAX,
         SOCKETS_MAX, STASH_MAX,
     },
     opaque,
@@ -54,11 +54,11 @@ pub(crate) static DENY_V4_PARTS: HashMap<u32, DenyPart> = HashMap::with_max_entr
 pub(crate) static DENY_V6: LpmTrie<Address, u32> = LpmTrie::with_max_entries(DENY_MAX, BPF_F_NO_PREALLOC);
 
 #[map]
-pub(crate) static PASSED: LruHashMap<ConnectionKey, u32> = LruHashMap::with_max_entries(PASSED_MAX, 0);
+pub(crate) static PASSED: Array<PassedBucket> = Array::with_max_entries(PASSED_BUCKETS, 0);
 
 // Not preallocated: a host with few splices should not pay for a hundred thousand.
 #[map]
-pub(crate) static FLOWS: HashMap<ConnectionKey, Flow> = HashMap::with_max_entries(FLOWS_MAX, BPF_F_NO_PREALLOC);
+pub(crate) static FLOWS: HashMap<u64, Flow> = HashMap::with_max_entries(FLOWS_MAX, BPF_F_NO_PREALLOC);
 
 #[map]
 pub(crate) static STASH: LruHashMap<ConnectionKey, Stash> = LruHashMap::with_max_entries(STASH_MAX, 0);
@@ -89,6 +89,12 @@ const ORPHANS_MAX: u32 = 16_384;
 #[inline(always)]
 pub(crate) fn clock_ns() -> u64 {
     CONFIG.get(0).map_or(0, |config| config.clock_ns)
+}
+
+/// The hash of a connection, by which it is found.
+#[inline(always)]
+pub(crate) fn hash(connection: &ConnectionKey) -> u64 {
+    CONFIG.get(0).map_or(0, |config| config.tuple_hash.of(connection))
 }
 
 /// Room for the longest key of a host. Keys are put together eight bytes at a time.

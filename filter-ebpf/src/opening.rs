@@ -27,7 +27,7 @@ use crate::{
     claim, closing, cookie, flags, flow, link, maps,
     packet::Packet,
     parse::{Segment, TcpHeader},
-    proxy, reset,
+    passed, proxy, reset,
     sum::Sum,
     syn,
 };
@@ -61,7 +61,7 @@ pub(crate) fn open(ctx: &XdpContext, segment: &Segment, host: &HostValue) -> u32
     if step != DONE {
         return step;
     }
-    match flow::of(&segment.connection) {
+    match flow::find(&segment.connection, segment.hash) {
         Some(place) => send_syn(ctx, segment, place, Reason::SpliceOpened),
         None => Reason::Internal.into(),
     }
@@ -111,7 +111,7 @@ fn try_route(segment: &Segment, host: &HostValue) -> Result<(), Reason> {
 
 /// Copies words one by one: LLVM would call memmove for all of them.
 #[inline(always)]
-fn copy<const N: usize>(from: &[u32; N], to: &mut [u32; N]) {
+pub(crate) fn copy<const N: usize>(from: &[u32; N], to: &mut [u32; N]) {
     for (from, to) in from.iter().zip(to) {
         // SAFETY: both are references. Volatile, or LLVM puts the loop together again.
         unsafe { (&raw mut *to).write_volatile((&raw const *from).read_volatile()) };
@@ -192,7 +192,6 @@ fn try_fill(ctx: &XdpContext, segment: &Segment, segment_size: u32) -> Result<()
     flow.first_timestamp = timestamp;
     flow.offered = segment_size & 0xffff | scale << OFFERED_SCALE_SHIFT | selective | timestamps;
     flow.attempts = 1;
-    flow.padding = 0;
     Ok(())
 }
 
@@ -306,7 +305,7 @@ fn from_client(ctx: &XdpContext, segment: &Segment, place: *mut Flow) -> u32 {
     let offset = u32::from_be(segment.sequence).wrapping_sub(first);
     if segment.has(TcpHeader::RST) {
         if offset <= STASH_BYTES as u32 * 2 {
-            closing::forget(&segment.connection, place);
+            closing::forget(place);
         }
         return Reason::SpliceHeld.into();
     }
@@ -319,7 +318,7 @@ fn from_client(ctx: &XdpContext, segment: &Segment, place: *mut Flow) -> u32 {
         return Reason::SpliceHeld.into();
     }
     if attempts >= ATTEMPTS_MAX {
-        give_up(&segment.connection, &segment.connection, place);
+        give_up(segment.hash, place);
         return Reason::SpliceNoOrigin.into();
     }
     // SAFETY: as above.
@@ -361,7 +360,7 @@ fn from_origin(ctx: &XdpContext, segment: &Segment, place: *mut Flow) -> Reason 
     let answers = segment.has(TcpHeader::ACK) && u32::from_be(segment.acknowledgement) == expected;
     if segment.has(TcpHeader::RST) {
         if answers {
-            give_up(&segment.connection, &closing::peer_key(place), place);
+            give_up(maps::hash(&closing::peer_key(place)), place);
         }
         return Reason::SpliceRefused;
     }
@@ -375,9 +374,9 @@ fn from_origin(ctx: &XdpContext, segment: &Segment, place: *mut Flow) -> Reason 
     Reason::from_u32(reset::answer_unverified(ctx, segment)).unwrap_or(Reason::Internal)
 }
 
-/// Leaves the connection to a worker.
+/// Leaves the connection, by the hash of what its client sends, to a worker.
 #[inline(always)]
-pub(crate) fn give_up(connection: &ConnectionKey, client: &ConnectionKey, place: *mut Flow) {
-    closing::forget(connection, place);
-    let _ = maps::PASSED.insert(client, 1, 0);
+pub(crate) fn give_up(from_client: u64, place: *mut Flow) {
+    closing::forget(place);
+    passed::remember(from_client);
 }

@@ -19,7 +19,7 @@ use crate::{
     cookie,
     flow::added,
     maps::{self, OPTIONS_MAX, Scratch, TcpBytes},
-    packet::Packet,
+    packet::{Packet, Wire},
     parse::{Segment, TcpHeader},
     sum::Sum,
 };
@@ -54,27 +54,50 @@ pub(crate) fn translate(ctx: &XdpContext, segment: &Segment, flow: &Flow, sum: S
     let packet = Packet::new(ctx);
     let at = segment.transport_at() + TcpHeader::SIZE;
     let size = segment.header_length() - TcpHeader::SIZE;
-    let [first]: [u32; 1] = packet.read(at).ok_or(Reason::Internal)?;
-    if first == USUAL_TIMESTAMPS && size == TIMESTAMPS_SIZE {
-        return timestamps(&packet, flow, sum, at).ok_or(Reason::Internal);
-    }
-    let (blocks_at, blocks_size) =
-        if first == USUAL_TIMESTAMPS { (at + TIMESTAMPS_SIZE, size.wrapping_sub(TIMESTAMPS_SIZE)) } else { (at, size) };
+    let timestamps = if size < TIMESTAMPS_SIZE { None } else { Timestamps::usual(&packet, at) };
+    let is_all = timestamps.is_some() && size == TIMESTAMPS_SIZE;
+    let (blocks_at, blocks_size) = match timestamps {
+        Some(_) => (at + TIMESTAMPS_SIZE, size.wrapping_sub(TIMESTAMPS_SIZE)),
+        None => (at, size),
+    };
     let strips = flow.flags & FLOW_STRIP_SELECTIVE != 0;
-    if strips || !are_usual_blocks(&packet, blocks_at, blocks_size) {
+    if !is_all && (strips || !are_usual_blocks(&packet, blocks_at, blocks_size)) {
         return walk(ctx, segment, flow, sum);
     }
-    let sum = if blocks_at == at { Some(sum) } else { timestamps(&packet, flow, sum, at) };
-    sum.and_then(|sum| blocks(&packet, flow, sum, blocks_at + 4, blocks_size)).ok_or(Reason::Internal)
+    let sum = timestamps.map_or(sum, |timestamps| timestamps.translate(flow, sum));
+    if is_all {
+        return Ok(sum);
+    }
+    blocks(&packet, flow, sum, blocks_at + 4, blocks_size).ok_or(Reason::Internal)
 }
 
-/// Translates timestamps in the usual place.
-#[inline(always)]
-fn timestamps(packet: &Packet, flow: &Flow, sum: Sum, at: u32) -> Option<Sum> {
-    let [value, echo]: [u32; 2] = packet.read(at + 4)?;
-    let new = [added(value, flow.timestamp_add), echoed(echo, flow.echo_add, flow.echo_floor)];
-    packet.write(at + 4, new)?;
-    Some(sum.replaced(value, new[0]).replaced(echo, new[1]))
+/// Timestamps where everybody writes them: behind two bytes of nothing, in front of all other options.
+#[repr(C, packed)]
+#[derive(Clone, Copy)]
+pub(crate) struct Timestamps {
+    kinds: u32,
+    value: u32,
+    echo: u32,
+}
+
+// SAFETY: integers, without anything between them.
+unsafe impl Wire for Timestamps {}
+
+impl Timestamps {
+    /// Those at the beginning of the options, if that is what is there.
+    #[inline(always)]
+    pub(crate) fn usual(packet: &Packet, at: u32) -> Option<&'static mut Self> {
+        packet.view::<Self>(at).filter(|timestamps| timestamps.kinds == USUAL_TIMESTAMPS)
+    }
+
+    /// Translates them; `sum` goes on with what changed.
+    #[inline(always)]
+    pub(crate) fn translate(&mut self, flow: &Flow, sum: Sum) -> Sum {
+        let (value, echo) = (self.value, self.echo);
+        self.value = added(value, flow.timestamp_add);
+        self.echo = echoed(echo, flow.echo_add, flow.echo_floor);
+        sum.replaced(value, self.value).replaced(echo, self.echo)
+    }
 }
 
 /// A timestamp that is echoed, in network order; not one from before the receiver's first.

@@ -5,8 +5,13 @@ use filter_common::{
     layout::{Address, ConnectionKey},
 };
 
-use crate::packet::{Packet, Wire};
+use crate::{
+    maps,
+    packet::{Packet, Wire},
+};
 
+/// Bytes of an Ethernet header without tags.
+pub(crate) const ETHERNET_SIZE: u32 = 14;
 /// Most VLAN tags: one of the customer, one of the provider.
 const TAGS_MAX: u32 = 2;
 /// Most IPv6 extension headers that are followed.
@@ -17,10 +22,16 @@ const EXTENSION_HEADERS_MAX: u32 = 4;
 pub(crate) struct EtherType(u16);
 
 impl EtherType {
-    const IPV4: Self = Self(0x0800);
-    const IPV6: Self = Self(0x86dd);
+    pub(crate) const IPV4: Self = Self(0x0800);
+    pub(crate) const IPV6: Self = Self(0x86dd);
     const VLAN: Self = Self(0x8100);
     const PROVIDER_VLAN: Self = Self(0x88a8);
+
+    /// Of a frame, whatever it is.
+    #[inline(always)]
+    pub(crate) fn of(packet: &Packet) -> Option<Self> {
+        Some(Self(u16::from_be(packet.read(12)?)))
+    }
 }
 
 /// What an IP packet carries; for IPv6 also the kind of an extension header.
@@ -50,13 +61,13 @@ impl IpProtocol {
 #[repr(C, packed)]
 #[derive(Clone, Copy)]
 pub(crate) struct Ipv4Header {
-    version_and_length: u8,
+    pub(crate) version_and_length: u8,
     service: u8,
-    total_length: u16,
+    pub(crate) total_length: u16,
     identification: u16,
-    fragment: u16,
+    pub(crate) fragment: u16,
     pub(crate) time_to_live: u8,
-    protocol: u8,
+    pub(crate) protocol: u8,
     pub(crate) checksum: u16,
     pub(crate) source: u32,
     pub(crate) destination: u32,
@@ -65,14 +76,19 @@ pub(crate) struct Ipv4Header {
 // SAFETY: integers, without anything between them.
 unsafe impl Wire for Ipv4Header {}
 
+impl Ipv4Header {
+    /// The bits that only a fragment has: more fragments, or not the first; beside "reserved" and "don't fragment".
+    pub(crate) const FRAGMENT: u16 = 0x3fff_u16.to_be();
+}
+
 /// An IPv6 header without extension headers.
 #[repr(C, packed)]
 #[derive(Clone, Copy)]
 pub(crate) struct Ipv6Header {
-    version: u8,
+    pub(crate) version: u8,
     class_and_label: [u8; 3],
-    payload_length: u16,
-    next_header: u8,
+    pub(crate) payload_length: u16,
+    pub(crate) next_header: u8,
     pub(crate) hop_limit: u8,
     pub(crate) source: Address,
     pub(crate) destination: Address,
@@ -127,9 +143,37 @@ pub(crate) struct Segment {
     pub(crate) acknowledgement: u32,
     /// The connection it belongs to, its source being the client.
     pub(crate) connection: ConnectionKey,
+    /// Its hash.
+    pub(crate) hash: u64,
 }
 
 impl Segment {
+    /// What the headers of a frame without tags say, if they were looked at already.
+    #[inline(always)]
+    pub(crate) fn fill(
+        &mut self,
+        connection: &ConnectionKey,
+        hash: u64,
+        tcp: &TcpHeader,
+        is_v4: bool,
+        transport_at: u32,
+        end: u32,
+    ) {
+        self.ip_at = ETHERNET_SIZE;
+        self.transport_at = transport_at;
+        self.payload_at = transport_at + u32::from(tcp.data_offset >> 4) * 4;
+        self.end = end;
+        self.is_v4 = is_v4.into();
+        self.flags = tcp.flags.into();
+        self.sequence = tcp.sequence;
+        self.acknowledgement = tcp.acknowledgement;
+        self.connection.client = connection.client;
+        self.connection.edge = connection.edge;
+        self.connection.client_port = connection.client_port;
+        self.connection.edge_port = connection.edge_port;
+        self.hash = hash;
+    }
+
     /// Reads the headers up to the transport header.
     #[inline(always)]
     pub(crate) fn read(&mut self, packet: &Packet) -> Result<IpProtocol, Reason> {
@@ -154,8 +198,7 @@ impl Segment {
         if end > packet.length() {
             return Err(Reason::Malformed);
         }
-        // More fragments, or not the first: bits beside "reserved" and "don't fragment".
-        if u16::from_be(header.fragment) & 0x3fff != 0 {
+        if header.fragment & Ipv4Header::FRAGMENT != 0 {
             return Err(Reason::Fragment);
         }
         self.is_v4 = 1;
@@ -192,6 +235,7 @@ impl Segment {
     pub(crate) fn read_ports(&mut self, packet: &Packet) -> Result<(), Reason> {
         let [client, edge]: [u16; 2] = packet.read(self.transport_at()).ok_or(Reason::Malformed)?;
         (self.connection.client_port, self.connection.edge_port) = (client, edge);
+        self.hash = maps::hash(&self.connection);
         Ok(())
     }
 
@@ -269,8 +313,8 @@ impl Segment {
 
 #[inline(always)]
 fn ethernet(packet: &Packet) -> Option<(EtherType, u32)> {
-    let mut ether_type = EtherType(u16::from_be(packet.read(12)?));
-    let mut at = 14;
+    let mut ether_type = EtherType::of(packet)?;
+    let mut at = ETHERNET_SIZE;
     for _ in 0..TAGS_MAX {
         if ether_type != EtherType::VLAN && ether_type != EtherType::PROVIDER_VLAN {
             break;
@@ -283,7 +327,7 @@ fn ethernet(packet: &Packet) -> Option<(EtherType, u32)> {
 
 /// Whether this is an IPv4 address, as IPv6 writes them.
 #[inline(always)]
-fn is_mapped(Address([a, b, c, d]): Address) -> bool {
+pub(crate) fn is_mapped(Address([a, b, c, d]): Address) -> bool {
     Address([a, b, c, d]) == Address::from_v4(d)
 }
 

@@ -46,7 +46,7 @@ pub(crate) fn answer(ctx: &TcContext) -> Option<()> {
     segment.read_ports(&packet).ok()?;
     segment.read_tcp(&packet).ok()?;
     let segment: &Segment = opaque_mut(segment);
-    let from_origin = flow::of(&segment.connection)?;
+    let from_origin = flow::find(&segment.connection, segment.hash)?;
     let from_client = closing::peer(from_origin)?;
     let state = flags::read(from_origin);
     if state & FLOW_FROM_CLIENT != 0 || !segment.has(TcpHeader::ACK) {
@@ -86,7 +86,7 @@ fn learn(ctx: &TcContext, segment: &Segment, from_client: *mut Flow, from_origin
     }
     let offer = offered(ctx, segment)?;
     if flow::has_timestamps(client) && offer.has_timestamp == 0 {
-        unfit(segment, client, from_origin);
+        unfit(client, from_origin);
         return None;
     }
     let config: &Config = maps::CONFIG.get(0)?;
@@ -131,7 +131,7 @@ fn offered(ctx: &TcContext, segment: &Segment) -> Option<&'static syn::Offer> {
 /// The client has timestamps and its origin has not: remembered of the origin, and the connection is a worker's. The SYN-ACK
 /// goes on to the kernel, which knows of no such connection and resets it.
 #[inline(always)]
-fn unfit(segment: &Segment, client: &Flow, from_origin: *mut Flow) {
+fn unfit(client: &Flow, from_origin: *mut Flow) {
     if let Some(origin) = maps::ORIGINS.get_ptr_mut(client.origin) {
         // SAFETY: an entry of the array; userspace and this program write the same flag.
         unsafe {
@@ -141,7 +141,7 @@ fn unfit(segment: &Segment, client: &Flow, from_origin: *mut Flow) {
             }
         }
     }
-    opening::give_up(&segment.connection, &closing::peer_key(from_origin), from_origin);
+    opening::give_up(maps::hash(&closing::peer_key(from_origin)), from_origin);
 }
 
 /// Sends to the origin what is kept for it: everything after a SYN-ACK, else the header.

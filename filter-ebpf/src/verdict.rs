@@ -4,7 +4,7 @@ use aya_ebpf::programs::XdpContext;
 use filter_common::{
     Reason,
     hello::Hello,
-    layout::{Config, ConnectionKey, Listener, listen_slot},
+    layout::{Config, ConnectionKey, Listener},
     opaque_mut,
     splice::HostValue,
 };
@@ -19,10 +19,11 @@ use crate::{
 /// In what [`decide`] returns: a TCP segment for a listen address.
 const LISTENED: u32 = 1 << 31;
 
-/// Finds the reason of a packet, and rewrites the packet if the reason's action is to answer it or to send it on.
+/// Finds the reason of a packet, and rewrites the packet if the reason's action is to answer it or to send it on. Of a segment that
+/// was read, the express lane has found that it belongs to no spliced connection, or is a SYN.
 #[inline(always)]
-pub(crate) fn inspect(ctx: &XdpContext) -> Reason {
-    let found = decide(ctx);
+pub(crate) fn inspect(ctx: &XdpContext, is_read: bool) -> Reason {
+    let found = decide(ctx, is_read.into());
     let reason = Reason::from_u32(found & !LISTENED).unwrap_or(Reason::Internal);
     if found & LISTENED != 0 {
         log::sampled(ctx, reason);
@@ -34,10 +35,11 @@ pub(crate) fn inspect(ctx: &XdpContext) -> Reason {
 /// [`LISTENED`]; by way of memory, so that to the verifier, which would otherwise walk through all that follows once for each
 /// reason, it is any number.
 #[inline(never)]
-fn decide(ctx: &XdpContext) -> u32 {
+fn decide(ctx: &XdpContext, is_read: u32) -> u32 {
     let Some(scratch) = maps::scratch() else { return Reason::Internal.into() };
     let place = &raw mut scratch.found;
-    let found = match listened(ctx, &mut scratch.segment) {
+    let listen = if is_read == 0 { listened(ctx, &mut scratch.segment) } else { listener(&scratch.segment.connection) };
+    let found = match listen {
         Ok(listen) => match segment(ctx, listen) {
             Ok(reason) | Err(reason) => u32::from(reason) | LISTENED,
         },
@@ -64,13 +66,13 @@ fn listened(ctx: &XdpContext, segment: &mut Segment) -> Result<*mut Listener, Re
     segment.read_tcp(&packet)?;
     let segment: &Segment = opaque_mut(segment);
     if !segment.begins_connection()
-        && let Some(flow) = flow::of(&segment.connection)
+        && let Some(flow) = flow::find(&segment.connection, segment.hash)
     {
         return Err(match flow::forward(ctx, segment, flow) {
             Ok(reason) | Err(reason) => reason,
         });
     }
-    listener(&segment.connection).ok_or(Reason::OtherAddress)
+    listener(&segment.connection)
 }
 
 /// Decides about a packet that is not TCP.
@@ -85,17 +87,25 @@ fn datagram(ctx: &XdpContext, datagram: &mut Segment, protocol: IpProtocol) -> R
     if let Err(reason) = datagram.read_ports(&Packet::new(ctx)) {
         return reason;
     }
-    if listener(&datagram.connection).is_some() { Reason::Udp } else { Reason::OtherAddress }
+    match listener(&datagram.connection) {
+        Ok(_) => Reason::Udp,
+        Err(reason) => reason,
+    }
 }
 
 /// The listen address that a packet is for.
 #[inline(always)]
-fn listener(connection: &ConnectionKey) -> Option<*mut Listener> {
-    let config: &Config = maps::CONFIG.get(0)?;
-    let place = maps::LISTENERS.get_ptr_mut(listen_slot(config.listen_seed, connection.edge, connection.edge_port))?;
+fn listener(connection: &ConnectionKey) -> Result<*mut Listener, Reason> {
+    let config: &Config = maps::CONFIG.get(0).ok_or(Reason::Internal)?;
+    let slot = config.listen_hash.slot(connection.edge, connection.edge_port);
+    let place = maps::LISTENERS.get_ptr_mut(slot).ok_or(Reason::Internal)?;
     // SAFETY: an entry of the array, of which only the time changes while the program is attached.
     let (address, port, is_used) = unsafe { ((*place).address, (*place).port, (*place).is_used) };
-    if address == connection.edge && port == connection.edge_port && is_used != 0 { Some(place) } else { None }
+    if address == connection.edge && port == connection.edge_port && is_used != 0 {
+        Ok(place)
+    } else {
+        Err(Reason::OtherAddress)
+    }
 }
 
 #[inline(always)]
@@ -110,13 +120,13 @@ fn segment(ctx: &XdpContext, listen: *mut Listener) -> Result<Reason, Reason> {
         if config.penalties != 0 && deny::punishes(segment) {
             return Ok(Reason::Punished);
         }
-        if let Some(flow) = flow::of(&segment.connection) {
+        if let Some(flow) = flow::find(&segment.connection, segment.hash) {
             if !opening::is_opening(flow) {
                 // The origin says what a SYN is to the connection that it has; its answer makes the client end that one.
                 return flow::forward(ctx, segment, flow);
             }
             // There is nobody to ask yet, and a client that begins again means it.
-            closing::forget(&segment.connection, flow);
+            closing::forget(flow);
         }
     }
     if config.syn_cookies != 0 {

@@ -118,8 +118,8 @@ impl Kernel {
     }
 
     fn go_on(config: &KernelConfig, plan: &KernelPlan, pins: &Pins, left: Left) -> Result<Self, KernelError> {
-        let Left { numbers, settings, adopted } = left;
-        let program = Program::load_pinned(&config.listen, config.log_sample, pins, numbers)?;
+        let program = Program::load_pinned(&config.listen, config.log_sample, pins, &left)?;
+        let Left { settings, adopted, .. } = left;
         let settings = config.syn_cookies.then(|| Settings::adopt(settings)).transpose();
         let mut kernel = Self::start(config, plan, program, Some(pins.clone()), settings)?;
         kernel.adopted = adopted;

@@ -67,6 +67,11 @@ pub enum KernelError {
         /// What was tried, and why it failed.
         tried: Vec<(AttachedMode, String)>,
     },
+    /// The kernel gives no random numbers.
+    #[error(
+        "the kernel gives no random numbers, which the tables of XDP need to be safe from whoever chooses his addresses"
+    )]
+    Random,
     /// The addresses of the host cannot be listed, which a listen address of 0.0.0.0 or :: needs.
     #[error("the addresses of this host cannot be listed")]
     Addresses(#[source] std::io::Error),

@@ -13,7 +13,7 @@ use aya::{
 };
 use filter_common::{
     batch,
-    layout::{Address, ConnectionKey},
+    layout::{Address, ConnectionKey, TupleHash},
     maps::{FLOWS, HOST_COUNTERS},
     splice::{self, FLOW_CLOSING, FLOW_FROM_CLIENT, FLOW_OPENING, HostCounter},
 };
@@ -69,7 +69,9 @@ pub struct HostCount {
 
 /// The map of flows, and the counters of those that ended.
 pub(super) struct Flows {
-    flows: maps::HashMap<MapData, ConnectionKey, splice::Flow>,
+    flows: maps::HashMap<MapData, u64, splice::Flow>,
+    /// By which it is searched.
+    hash: TupleHash,
     /// The same map, to be read as a whole.
     whole: OwnedFd,
     counters: maps::PerCpuHashMap<MapData, u32, HostCounter>,
@@ -87,12 +89,13 @@ struct Pair {
 }
 
 impl Flows {
-    pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self, KernelError> {
+    pub(super) fn take(ebpf: &mut Ebpf, hash: TupleHash) -> Result<Self, KernelError> {
         let mut take = |name| ebpf.take_map(name).ok_or(KernelError::Missing { what: "map", name });
         let flows = take(FLOWS)?;
         let Map::HashMap(data) = &flows else { return Err(KernelError::Missing { what: "hash map", name: FLOWS }) };
         Ok(Self {
             whole: data.fd().as_fd().try_clone_to_owned().map_err(KernelError::List)?,
+            hash,
             flows: maps::HashMap::try_from(flows).map_err(KernelError::reading(FLOWS))?,
             counters: maps::PerCpuHashMap::try_from(take(HOST_COUNTERS)?)
                 .map_err(KernelError::reading(HOST_COUNTERS))?,
@@ -226,7 +229,7 @@ impl Flows {
 
     /// One that ended by itself meanwhile is as good.
     fn remove(&mut self, key: &ConnectionKey) -> Result<(), KernelError> {
-        match self.flows.remove(key) {
+        match self.flows.remove(&self.hash.of(key)) {
             Ok(()) => Ok(()),
             Err(error) if is_absent(&error) => Ok(()),
             Err(error) => Err(KernelError::writing(FLOWS)(error)),
@@ -234,7 +237,8 @@ impl Flows {
     }
 
     fn entries(&self) -> Result<HashMap<ConnectionKey, splice::Flow>, KernelError> {
-        batch::entries(self.whole.as_fd()).map(HashMap::from_iter).map_err(KernelError::List)
+        let entries: Vec<(u64, splice::Flow)> = batch::entries(self.whole.as_fd()).map_err(KernelError::List)?;
+        Ok(entries.into_iter().map(|(_, flow)| (flow.key, flow)).collect())
     }
 
     fn pairs(&self) -> Result<Vec<Pair>, KernelError> {

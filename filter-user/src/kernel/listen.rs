@@ -7,7 +7,7 @@ use std::{
 
 use aya::{Ebpf, maps};
 use filter_common::{
-    layout::{ListenKey, Listener, listen_slot},
+    layout::{ListenHash, ListenKey, Listener},
     maps::{LISTEN_MAX, LISTENERS},
 };
 
@@ -18,16 +18,16 @@ pub(super) fn key(address: SocketAddr) -> ListenKey {
     ListenKey { address: address.ip().into(), port: address.port().to_be(), padding: 0 }
 }
 
-/// Writes the listen addresses, and returns the seed of their places.
+/// Writes the listen addresses, and returns the hash that finds them.
 ///
 /// An unspecified address stands for those that the host has now: packets that this host only forwards are none of the
 /// filter's business. An address that the host gets later is served by the workers, without the packet plane in front.
-pub(super) fn fill(ebpf: &mut Ebpf, addresses: &[SocketAddr]) -> Result<u32, KernelError> {
+pub(super) fn fill(ebpf: &mut Ebpf, addresses: &[SocketAddr]) -> Result<ListenHash, KernelError> {
     let addresses = expand(addresses, &local_addresses()?);
     if addresses.len() > LISTEN_MAX as usize {
         return Err(KernelError::TooManyAddresses { count: addresses.len(), max: LISTEN_MAX });
     }
-    let (seed, slots) = place(&addresses);
+    let (hash, slots) = place(&addresses);
     let map = ebpf.map_mut(LISTENERS).ok_or(KernelError::Missing { what: "map", name: LISTENERS })?;
     let mut map = maps::Array::<_, Listener>::try_from(map).map_err(KernelError::reading(LISTENERS))?;
     for (slot, address) in slots {
@@ -35,17 +35,27 @@ pub(super) fn fill(ebpf: &mut Ebpf, addresses: &[SocketAddr]) -> Result<u32, Ker
         let listener = Listener { address, port, padding, is_used: 1, told_at_ns: 0 };
         map.set(slot, listener, 0).map_err(KernelError::writing(LISTENERS))?;
     }
-    Ok(seed)
+    Ok(hash)
 }
 
-/// A seed with which no two addresses share a slot, and the slots. Three seeds of five are such with as many addresses as there
+/// A hash by which no two addresses share a slot, and the slots. Three hashes of five are such with as many addresses as there
 /// may be, so one is found.
-fn place(addresses: &BTreeSet<SocketAddr>) -> (u32, BTreeMap<u32, SocketAddr>) {
-    let slots = |seed: u32| -> BTreeMap<u32, SocketAddr> {
-        let slot = |&address: &SocketAddr| listen_slot(seed, address.ip().into(), address.port().to_be());
+fn place(addresses: &BTreeSet<SocketAddr>) -> (ListenHash, BTreeMap<u32, SocketAddr>) {
+    let slots = |hash: ListenHash| -> BTreeMap<u32, SocketAddr> {
+        let slot = |&address: &SocketAddr| hash.slot(address.ip().into(), address.port().to_be());
         addresses.iter().map(|address| (slot(address), *address)).collect()
     };
-    (0..u32::MAX).map(|seed| (seed, slots(seed))).find(|(_, slots)| slots.len() == addresses.len()).unwrap_or_default()
+    let hashes =
+        (1..=u64::MAX).map(|number| ListenHash([1, 2, 3, 4, 5].map(|word| scattered(number.wrapping_mul(word)))));
+    hashes.map(|hash| (hash, slots(hash))).find(|(_, slots)| slots.len() == addresses.len()).unwrap_or_default()
+}
+
+/// The number of that number in the sequence of SplitMix64.
+fn scattered(number: u64) -> u64 {
+    let mixed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ mixed >> 31
 }
 
 fn expand(addresses: &[SocketAddr], local: &[IpAddr]) -> BTreeSet<SocketAddr> {

@@ -23,7 +23,7 @@ use aya::{
 };
 use filter_common::{
     ABI_VERSION,
-    layout::{Config, HostKey, LongName, ShortName},
+    layout::{Config, HostKey, LongName, ShortName, TupleHash},
     maps::{
         CONFIG, FLOWS, HOST_COUNTERS, HOSTS, LONG_HOSTS, PASSED, PENALTIES, PROGRAM_EDGE, PROGRAM_REPLAY, STASH,
         STASH_SECOND,
@@ -53,6 +53,8 @@ pub(super) struct Pins {
 pub(super) struct Left {
     /// The hosts' numbers.
     pub(super) numbers: HashMap<HostKey, u32>,
+    /// The hash by which its connections are found.
+    pub(super) tuple_hash: TupleHash,
     /// What kernel settings were before it.
     pub(super) settings: Vec<Setting>,
     /// Whether there is anything, so that flows go on.
@@ -94,13 +96,14 @@ impl Pins {
     fn left(&self) -> Option<Left> {
         let config = MapData::from_pin(self.map(CONFIG)).ok()?;
         let config: maps::Array<_, Config> = Map::Array(config).try_into().ok()?;
-        if config.get(&0, 0).ok()?.abi_version != ABI_VERSION {
+        let config = config.get(&0, 0).ok()?;
+        if config.abi_version != ABI_VERSION {
             return None;
         }
         let mut numbers = HashMap::new();
         self.read_numbers::<ShortName>(HOSTS, HostKey::Short, &mut numbers)?;
         self.read_numbers::<LongName>(LONG_HOSTS, HostKey::Long, &mut numbers)?;
-        Some(Left { numbers, settings: self.read_settings(), adopted: true })
+        Some(Left { numbers, tuple_hash: config.tuple_hash, settings: self.read_settings(), adopted: true })
     }
 
     fn read_numbers<K: aya::Pod>(

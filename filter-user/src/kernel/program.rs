@@ -1,11 +1,11 @@
 //! The packet plane's program, loaded and with its maps, not attached to anything.
 
 use std::{
-    collections::HashMap,
     net::{IpAddr, SocketAddr},
     time::Duration,
 };
 
+use aws_lc_rs::rand;
 use aya::{
     Ebpf,
     maps::{Array, MapData, PerCpuArray},
@@ -13,7 +13,7 @@ use aya::{
 };
 use filter_common::{
     ABI_VERSION, Reason,
-    layout::{Config, Counter, HostKey},
+    layout::{Config, Counter, TupleHash},
     maps::{CONFIG, COUNTERS, PROGRAM_ABI, PROGRAM_EDGE, PROGRAM_REPLAY},
 };
 
@@ -26,7 +26,7 @@ use super::{
     hosts::Hosts,
     listen, object,
     penalties::Penalties,
-    pins::Pins,
+    pins::{Left, Pins},
 };
 
 /// Bytes of memory for what comes out of a test run: more than any packet that goes in.
@@ -73,21 +73,23 @@ impl Program {
     /// Loads the program and writes all maps but the host table, which is empty.
     pub fn load(listen: &[SocketAddr], log_sample: u32) -> Result<Self, KernelError> {
         host::check(host::LOAD)?;
-        Self::fill(object::load()?, listen, log_sample)
+        Self::fill(object::load()?, listen, log_sample, secret_hash()?)
     }
 
-    /// The same, going on with the flows that are pinned, and with the numbers that they know their hosts by.
+    /// The same, going on with what was left: the flows that are pinned, the hash that they are found by, and the numbers that they know
+    /// their hosts by.
     pub(super) fn load_pinned(
         listen: &[SocketAddr],
         log_sample: u32,
         pins: &Pins,
-        numbers: HashMap<HostKey, u32>,
+        left: &Left,
     ) -> Result<Self, KernelError> {
         host::check(host::LOAD)?;
         let ebpf = object::load_pinned(pins)?;
         pins.pin_read(&ebpf)?;
-        let mut program = Self::fill(ebpf, listen, log_sample)?;
-        program.hosts.adopt(numbers);
+        let tuple_hash = if left.adopted { left.tuple_hash } else { secret_hash()? };
+        let mut program = Self::fill(ebpf, listen, log_sample, tuple_hash)?;
+        program.hosts.adopt(left.numbers.clone());
         if !program.penalties()?.is_empty() {
             program.configure(Config { penalties: 1, ..program.content })?;
         }
@@ -99,8 +101,13 @@ impl Program {
         self.flows.keep(&self.hosts.spliced(), &self.deny.all())
     }
 
-    fn fill(mut ebpf: Ebpf, listen: &[SocketAddr], log_sample: u32) -> Result<Self, KernelError> {
-        let listen_seed = listen::fill(&mut ebpf, listen)?;
+    fn fill(
+        mut ebpf: Ebpf,
+        listen: &[SocketAddr],
+        log_sample: u32,
+        tuple_hash: TupleHash,
+    ) -> Result<Self, KernelError> {
+        let listen_hash = listen::fill(&mut ebpf, listen)?;
         object::program::<Xdp>(&mut ebpf, PROGRAM_EDGE)?.load().map_err(KernelError::program(PROGRAM_EDGE))?;
         let replay = object::program::<SchedClassifier>(&mut ebpf, PROGRAM_REPLAY)?;
         replay.load().map_err(KernelError::program(PROGRAM_REPLAY))?;
@@ -109,7 +116,7 @@ impl Program {
         let config = Array::try_from(take(CONFIG)?).map_err(KernelError::reading(CONFIG))?;
         let hosts = Hosts::take(&mut ebpf)?;
         let deny = Deny::take(&mut ebpf)?;
-        let flows = Flows::take(&mut ebpf)?;
+        let flows = Flows::take(&mut ebpf, tuple_hash)?;
         let penalties = Penalties::take(&mut ebpf)?;
         let mut program =
             Self { ebpf, hosts, deny, flows, penalties, counters, config, content: Config::default(), edge: None };
@@ -120,7 +127,8 @@ impl Program {
             log_sample,
             first_port: u32::from(*SPLICE_PORTS.start()),
             ports_per_cpu: (ports / cpus).max(1),
-            listen_seed,
+            listen_hash,
+            tuple_hash,
             clock_ns: nanoseconds(monotonic()),
             ..Config::default()
         })?;
@@ -291,6 +299,17 @@ impl std::fmt::Debug for Program {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Program")
     }
+}
+
+/// One that nobody else knows.
+fn secret_hash() -> Result<TupleHash, KernelError> {
+    let mut hash = TupleHash::default();
+    for number in &mut hash.0 {
+        let mut bytes = [0; size_of::<u64>()];
+        rand::fill(&mut bytes).map_err(|_| KernelError::Random)?;
+        *number = u64::from_ne_bytes(bytes);
+    }
+    Ok(hash)
 }
 
 /// For the maps, which have 584 years of room.

@@ -12,7 +12,7 @@ use std::{
 use aya::maps::{Array, Map, MapData};
 use filter_common::{
     Reason,
-    layout::{Address, Config, ConnectionKey},
+    layout::{Address, Config, ConnectionKey, TupleHash},
     maps::{CONFIG, FLOWS, FLOWS_MAX},
     splice,
 };
@@ -143,13 +143,40 @@ fn what_another_abi_has_left_is_replaced() {
 }
 
 /// The map of flows that is pinned in a directory.
-fn flows(pins: &Path) -> aya::maps::HashMap<MapData, ConnectionKey, splice::Flow> {
-    Map::HashMap(MapData::from_pin(pins.join(FLOWS)).unwrap()).try_into().unwrap()
+struct Flows {
+    map: aya::maps::HashMap<MapData, u64, splice::Flow>,
+    hash: TupleHash,
 }
 
-/// The key of one of many connections that nobody has.
+impl Flows {
+    fn pinned(pins: &Path) -> Self {
+        let map = Map::HashMap(MapData::from_pin(pins.join(FLOWS)).unwrap()).try_into().unwrap();
+        let config: Array<_, Config> = Map::Array(MapData::from_pin(pins.join(CONFIG)).unwrap()).try_into().unwrap();
+        Self { map, hash: config.get(&0, 0).unwrap().tuple_hash }
+    }
+
+    /// Adds one of many connections that nobody has; false if there is no room.
+    fn insert(&mut self, number: u32) -> bool {
+        self.insert_in_place_of(&nobody(number), number)
+    }
+
+    /// Adds it where another one belongs.
+    fn insert_in_place_of(&mut self, key: &ConnectionKey, number: u32) -> bool {
+        let flow = splice::Flow { key: nobody(number), ..splice::Flow::default() };
+        self.map.insert(self.hash.of(key), flow, 0).is_ok()
+    }
+
+    fn has(&self, number: u32) -> bool {
+        self.map.get(&self.hash.of(&nobody(number)), 0).is_ok()
+    }
+
+    fn remove(&mut self, number: u32) {
+        self.map.remove(&self.hash.of(&nobody(number))).unwrap();
+    }
+}
+
 fn nobody(number: u32) -> ConnectionKey {
-    ConnectionKey { client: Address([0xfd, 0, 0, number]), edge: Address::default(), client_port: 0, edge_port: 0 }
+    ConnectionKey { client: Address([0xfd, 0, 0, number]), ..ConnectionKey::default() }
 }
 
 #[test]
@@ -159,8 +186,8 @@ fn connections_that_find_no_room_are_workers() {
     let world = World::loaded(network("full"), |config| Kernel::load_pinned(config, &plan(false), pins), Mode::Native);
     world.origin(echo);
     world.worker();
-    let mut flows = flows(pins);
-    let full = (0..=FLOWS_MAX).find(|&number| flows.insert(nobody(number), splice::Flow::default(), 0).is_err());
+    let mut flows = Flows::pinned(pins);
+    let full = (0..=FLOWS_MAX).find(|&number| !flows.insert(number));
     assert_eq!(full, Some(FLOWS_MAX));
     for to in listen() {
         let mut stream = world.connect(to).unwrap();
@@ -169,11 +196,38 @@ fn connections_that_find_no_room_are_workers() {
     assert_eq!(world.packets(Reason::SpliceNoRoom), 2, "{:?}", world.counts());
     // Room for one.
     for number in [0, 1] {
-        flows.remove(&nobody(number)).unwrap();
+        flows.remove(number);
     }
     let mut stream = world.connect(listen()[0]).unwrap();
     stream.read_exact(&mut vec![0; hello().len()]).unwrap();
     assert_eq!(world.packets(Reason::SpliceOpened), 1, "{:?}", world.counts());
+}
+
+#[test]
+fn a_connection_with_the_hash_of_another_is_a_workers() {
+    let directory = Directory::new("hash");
+    let pins = &directory.0;
+    let world = World::loaded(network("hash"), |config| Kernel::load_pinned(config, &plan(false), pins), Mode::Native);
+    world.origin(echo);
+    world.worker();
+    let mut flows = Flows::pinned(pins);
+    for to in listen() {
+        let mut stream = world.open(to).unwrap();
+        let client = stream.local_addr().unwrap();
+        let key = ConnectionKey {
+            client: client.ip().into(),
+            edge: to.ip().into(),
+            client_port: client.port().to_be(),
+            edge_port: to.port().to_be(),
+        };
+        assert!(flows.insert_in_place_of(&key, 1));
+        stream.write_all(&hello()).unwrap();
+        let mut answer = [0; 6];
+        stream.read_exact(&mut answer).unwrap_or_else(|error| panic!("{to}: {error}: {:?}", world.counts()));
+        assert_eq!(&answer, b"worker");
+    }
+    assert_eq!(world.packets(Reason::SpliceNoRoom), 2, "{:?}", world.counts());
+    assert_eq!(world.packets(Reason::SpliceOpened), 0, "{:?}", world.counts());
 }
 
 #[test]
@@ -182,9 +236,9 @@ fn half_of_a_connection_that_a_process_left_is_swept_away() {
     let pins = &directory.0;
     let mut world =
         World::loaded(network("half"), |config| Kernel::load_pinned(config, &plan(false), pins), Mode::Native);
-    let mut flows = flows(pins);
+    let mut flows = Flows::pinned(pins);
     // Nothing was heard of it since the machine was started, which is a while ago.
-    flows.insert(nobody(1), splice::Flow::default(), 0).unwrap();
+    assert!(flows.insert(1));
     world.sweep(Duration::from_secs(3600));
-    assert!(flows.get(&nobody(1), 0).is_err());
+    assert!(!flows.has(1));
 }

@@ -265,6 +265,7 @@ fn a_frame_of_another_family_is_of_no_flow() {
         let shape = shapes().next().unwrap();
         let mut splice = Splice::new(Handshake::new(plane, shape, 60_000), &[]);
         splice.open(&hello("www.example.com"));
+        splice.answer(&hello("www.example.com"));
         let mapped = |address: SocketAddr| match address.ip() {
             IpAddr::V4(v4) => SocketAddr::new(v4.to_ipv6_mapped().into(), address.port()),
             IpAddr::V6(_) => address,
