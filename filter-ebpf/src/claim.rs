@@ -123,7 +123,7 @@ fn copy_key(from: &ConnectionKey, to: &mut ConnectionKey) {
 
 /// What a flow's packets are sent from and to.
 #[inline(always)]
-fn ends(flow: &Flow) -> ConnectionKey {
+pub(crate) fn ends(flow: &Flow) -> ConnectionKey {
     ConnectionKey {
         client: flow.source,
         edge: flow.destination,

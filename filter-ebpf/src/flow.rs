@@ -152,7 +152,7 @@ pub(crate) fn forward_v6(ip: &mut Ipv6Header, flow: &Flow) -> Option<()> {
         return None;
     }
     ip.hop_limit -= 1;
-    (ip.source, ip.destination) = (flow.source, flow.destination);
+    ip.set_ends(&flow.source, &flow.destination);
     Some(())
 }
 

@@ -243,8 +243,7 @@ fn try_send_syn(ctx: &XdpContext, segment: &Segment, place: *mut Flow) -> Result
         // The one of a SYN has no scale.
         window: flow::shifted(header.window, if has_scale { scale as i32 } else { 0 }),
     };
-    let ends = closing::peer_key(place);
-    let ends = answer::reverse(&ends);
+    let ends = claim::ends(flow);
     let segment_size = (0x0204_0000 | flow.offered & 0xffff).to_be();
     if flow::has_timestamps(flow) {
         let options = [
@@ -288,9 +287,17 @@ pub(crate) fn header_is_acknowledged(segment: &Segment, from_origin: *mut Flow) 
     is
 }
 
-/// Decides about a segment of a connection that the origin has not answered yet.
-#[inline(never)]
+/// Decides about a segment of a connection that the origin has not answered yet; returns the number of the reason. Steps have frames of
+/// their own beside each other, not within each other: the stack is small.
+#[inline(always)]
 pub(crate) fn segment(ctx: &XdpContext, segment: &Segment, place: *mut Flow) -> u32 {
+    let step = judge(ctx, segment, place);
+    if step == DONE { send_syn(ctx, segment, place, Reason::SpliceRetried) } else { step }
+}
+
+/// The reason of a segment, or [`DONE`] if the origin is to be sent another SYN.
+#[inline(never)]
+fn judge(ctx: &XdpContext, segment: &Segment, place: *mut Flow) -> u32 {
     if flags::read(place) & FLOW_FROM_CLIENT != 0 {
         from_client(ctx, segment, place)
     } else {
@@ -324,7 +331,7 @@ fn from_client(ctx: &XdpContext, segment: &Segment, place: *mut Flow) -> u32 {
     // SAFETY: as above.
     unsafe { (&raw mut (*place).attempts).write_volatile(attempts + 1) };
     flow::note(ctx, segment, place);
-    send_syn(ctx, segment, place, Reason::SpliceRetried)
+    DONE
 }
 
 /// Keeps the second segment, if it follows the first; in a frame of its own.

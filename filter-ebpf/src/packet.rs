@@ -32,14 +32,24 @@ unsafe impl Wire for u16 {}
 unsafe impl<const N: usize> Wire for [u16; N] {}
 // SAFETY: integers, without anything between them.
 unsafe impl<const N: usize> Wire for [u32; N] {
-    /// One by one: LLVM would call memmove for all of them.
     #[inline(always)]
     unsafe fn write_to(self, place: *mut Self) {
-        let words: *mut u32 = place.cast();
-        for (index, word) in self.into_iter().enumerate() {
-            // SAFETY: the caller's promise.
-            unsafe { words.add(index).write_unaligned(word) };
-        }
+        // SAFETY: the caller's promise.
+        unsafe { put_words(&self, place) };
+    }
+}
+
+/// Writes words one by one: LLVM would call memmove for all of them, a loop over bytes.
+///
+/// # Safety
+///
+/// The place may be written to, as far as the words' size.
+#[inline(always)]
+pub(crate) unsafe fn put_words<const N: usize>(words: &[u32; N], place: *mut [u32; N]) {
+    let place: *mut Word = place.cast();
+    for (index, word) in words.iter().enumerate() {
+        // SAFETY: the caller's promise. Volatile, or LLVM puts the loop together again.
+        unsafe { place.add(index).write_volatile(Word(*word)) };
     }
 }
 

@@ -7,7 +7,7 @@ use filter_common::{
 
 use crate::{
     maps,
-    packet::{Packet, Wire},
+    packet::{Packet, Wire, put_words},
 };
 
 /// Bytes of an Ethernet header without tags.
@@ -96,6 +96,18 @@ pub(crate) struct Ipv6Header {
 
 // SAFETY: integers, without anything between them.
 unsafe impl Wire for Ipv6Header {}
+
+impl Ipv6Header {
+    /// Replaces both addresses.
+    #[inline(always)]
+    pub(crate) fn set_ends(&mut self, source: &Address, destination: &Address) {
+        // SAFETY: fields of the header.
+        unsafe {
+            put_words(&source.0, (&raw mut self.source).cast());
+            put_words(&destination.0, (&raw mut self.destination).cast());
+        }
+    }
+}
 
 /// A TCP header without options.
 #[repr(C, packed)]
