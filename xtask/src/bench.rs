@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 
-use crate::build::{self, Profile};
+use crate::build::{self, Artifacts, Profile};
 use crate::lab;
 use crate::lint;
 use crate::run::{loudly, names_of_sources, say, workspace_root};
@@ -38,9 +38,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     for suite in chosen {
         say(format_args!("bench {suite}"));
         let mut cargo = match suite.as_str() {
-            PACKETS => of_packets()?,
+            PACKETS => as_root(with_tests(&build::build(Profile::Dev)?))?,
             suite if LAB.iter().any(|prefix| suite.starts_with(prefix)) => in_lab()?,
-            _ => of_package(lint::cargo("bench")),
+            _ => of_package(),
         };
         cargo.args(["--bench", suite]);
         if !args.arguments.is_empty() {
@@ -51,19 +51,19 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// A `cargo bench` that finds the eBPF object and runs as root, with the packages and features of the tests, so that nothing is built twice.
-fn of_packets() -> Result<Command> {
-    let artifacts = build::build(Profile::Dev)?;
+/// A `cargo bench` that finds the eBPF object, with the profile, packages and features of the tests, so that nothing is built twice: these
+/// benches only ask others to work.
+fn with_tests(artifacts: &Artifacts) -> Command {
     let mut cargo = artifacts.cargo("bench");
     cargo.args(["--profile", "dev", "--features", "filter-tests/lab"]);
-    as_root(cargo)
+    cargo
 }
 
 /// A `cargo bench` that finds the daemon, as it would be installed, the programs of the lab and the peers, and runs as root.
 fn in_lab() -> Result<Command> {
     let artifacts = build::build(Profile::Release)?;
     let peers = setup::peers::ensure()?;
-    let mut cargo = of_package(artifacts.cargo("bench"));
+    let mut cargo = with_tests(&artifacts);
     cargo.envs(lab::environment(&artifacts)?);
     cargo.env("MTLS_FILTER_BENCH_STREAM_MODULE", peers.stream_module).env("MTLS_FILTER_BENCH_HAPROXY", peers.haproxy);
     if let Some(libraries) = peers.libraries {
@@ -72,7 +72,9 @@ fn in_lab() -> Result<Command> {
     as_root(cargo)
 }
 
-fn of_package(mut cargo: Command) -> Command {
+/// A `cargo bench` of what is measured in its own process, optimised.
+fn of_package() -> Command {
+    let mut cargo = lint::cargo("bench");
     cargo.args(["--package", "filter-bench"]);
     cargo
 }

@@ -20,6 +20,8 @@ pub(super) const SHORT: u64 = 200;
 /// Bytes of a download.
 pub(super) const LONG: u64 = 200 << 20;
 const PATIENCE: Duration = Duration::from_secs(10);
+/// What is written and read at a time. Made once: for each connection it would cost more than the connection.
+const CHUNK: usize = 1 << 18;
 
 /// A ClientHello for `name`, as rustls writes it. With X25519 alone it fits into a segment; with a post-quantum key share it takes two.
 pub(super) fn client_hello(name: &'static str, post_quantum: bool) -> Result<Vec<u8>> {
@@ -42,23 +44,23 @@ pub(super) fn client_hello(name: &'static str, post_quantum: bool) -> Result<Vec
 pub(super) fn start_origin(namespace: &Namespace, address: SocketAddr, answer: u64) -> Result<()> {
     let listener = namespace.enter(|| Ok(TcpListener::bind(address)?))?;
     drop(thread::spawn(move || {
+        let chunk = vec![0x17; CHUNK];
         for stream in listener.incoming().map_while(Result::ok) {
             // A client that went away is its own affair.
-            let _ = serve(stream, answer);
+            let _ = serve(stream, &chunk, answer);
         }
     }));
     Ok(())
 }
 
-fn serve(mut stream: TcpStream, mut answer: u64) -> std::io::Result<()> {
+fn serve(mut stream: TcpStream, chunk: &[u8], mut answer: u64) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(PATIENCE))?;
-    let chunk = vec![0x17; 1 << 18];
     if stream.read(&mut [0; 4096])? == 0 {
         return Ok(());
     }
     while answer > 0 {
-        let part = chunk.get(..usize::try_from(answer).unwrap_or(usize::MAX)).unwrap_or(&chunk);
+        let part = chunk.get(..usize::try_from(answer).unwrap_or(usize::MAX)).unwrap_or(chunk);
         stream.write_all(part)?;
         answer -= part.len() as u64;
     }
@@ -91,8 +93,9 @@ pub(super) fn connections(
             for _ in 0..clients {
                 // A thread that is started inside a namespace is in it from the beginning.
                 scope.spawn(|| {
+                    let mut buffer = vec![0; CHUNK];
                     while !stop.load(Ordering::Relaxed) {
-                        let outcome = fetch(target, hello);
+                        let outcome = fetch(target, hello, &mut buffer);
                         let counter = if outcome.is_ok_and(|bytes| bytes == SHORT) { &good } else { &failed };
                         counter.fetch_add(1, Ordering::Relaxed);
                     }
@@ -109,21 +112,21 @@ pub(super) fn connections(
 /// Downloads once, and returns how long it took.
 pub(super) fn download(namespace: &Namespace, target: SocketAddr, hello: &[u8]) -> Result<f64> {
     let start = Instant::now();
-    let bytes = namespace.enter(|| fetch(target, hello).context("the download ended early"))?;
+    let mut buffer = vec![0; CHUNK];
+    let bytes = namespace.enter(|| fetch(target, hello, &mut buffer).context("the download ended early"))?;
     ensure!(bytes == LONG, "a download has {LONG} bytes, and {bytes} came");
     Ok(start.elapsed().as_secs_f64())
 }
 
 /// Says hello, and returns how many bytes came before the end.
-fn fetch(target: SocketAddr, hello: &[u8]) -> std::io::Result<u64> {
+fn fetch(target: SocketAddr, hello: &[u8], buffer: &mut [u8]) -> std::io::Result<u64> {
     let mut stream = TcpStream::connect_timeout(&target, PATIENCE)?;
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.write_all(hello)?;
-    let mut buffer = vec![0; 1 << 18];
     let mut total = 0;
     loop {
-        match stream.read(&mut buffer) {
+        match stream.read(buffer) {
             Ok(0) => return Ok(total),
             Ok(read) => total += read as u64,
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
