@@ -95,6 +95,9 @@ impl Bed {
 pub(super) enum Contender {
     /// The kernel: the client asks for the origin itself. What the others cost above this is theirs.
     Routing,
+    /// The kernel, on the links of the filter, whose program passes what is not for it. A pair of virtual interfaces copies every packet for
+    /// XDP and makes it anew behind it, which a network card does not: that much of the splice is the lab's.
+    RoutingBehindXdp,
     /// The filter.
     Splice,
     /// nginx with `ssl_preread`.
@@ -105,22 +108,28 @@ pub(super) enum Contender {
 
 impl Contender {
     /// All of them.
-    pub(super) const ALL: [Self; 4] = [Self::Routing, Self::Splice, Self::Nginx, Self::Haproxy];
+    pub(super) const ALL: [Self; 5] = [Self::Routing, Self::RoutingBehindXdp, Self::Splice, Self::Nginx, Self::Haproxy];
 
     /// Its name in the table.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Routing => "plain routing",
+            Self::RoutingBehindXdp => "routing behind XDP",
             Self::Splice => "mtls-filter splice",
             Self::Nginx => "nginx ssl_preread",
             Self::Haproxy => "haproxy req.ssl_sni",
         }
     }
 
+    /// Whether it is in the network with the filter.
+    pub(super) fn has_xdp(self) -> bool {
+        matches!(self, Self::RoutingBehindXdp | Self::Splice)
+    }
+
     /// What a client connects to that wants the origin on `port`.
     pub(super) fn target(self, port: u16) -> SocketAddr {
         match self {
-            Self::Routing => (ORIGIN_IPV4, port).into(),
+            Self::Routing | Self::RoutingBehindXdp => (ORIGIN_IPV4, port).into(),
             Self::Splice => (EDGE_IPV4, FILTER_PORT).into(),
             Self::Nginx => (EDGE_IPV4, NGINX_PORT).into(),
             Self::Haproxy => (EDGE_IPV4, HAPROXY_PORT).into(),

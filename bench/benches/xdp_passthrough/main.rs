@@ -29,7 +29,7 @@ fn main() -> Result<()> {
         connections(&filter, &peers, &traffic::client_hello(SHORT_NAME, post_quantum)?)?;
     }
     println!("\ndownloads of {} MiB, packets of the size they have on a wire", traffic::LONG >> 20);
-    downloads(&Contender::ALL, |contender| if contender == Contender::Splice { &filter } else { &peers })?;
+    downloads(&Contender::ALL, |contender| if contender.has_xdp() { &filter } else { &peers })?;
     drop((filter, peers));
     let offloaded = Bed::peers(Arrival::Offloaded)?;
     println!("\nthe same, packets merged to 64 KB before they arrive, as XDP never sees them");
@@ -42,7 +42,7 @@ fn connections(filter: &Bed, peers: &Bed, hello: &[u8]) -> Result<()> {
     let mut failed = [0; Contender::ALL.len()];
     for _ in 0..ROUNDS {
         for (index, contender) in Contender::ALL.into_iter().enumerate() {
-            let bed = if contender == Contender::Splice { filter } else { peers };
+            let bed = if contender.has_xdp() { filter } else { peers };
             let before = cpu::seconds()?;
             let target = contender.target(SHORT_PORT);
             let made = traffic::connections(&bed.network.client, target, hello, CLIENTS, ROUND)?;
