@@ -2,9 +2,9 @@
 //!
 //! Those of spliced connections are sent on: no VLAN tags, neither on the way in nor on the way out; no IP options, extension headers or
 //! fragments; ACK and neither SYN, FIN nor RST; no TCP options but timestamps where everybody writes them; a connection whose ends have
-//! nothing to say of its beginning or its end. Of other segments with such headers, what [`Segment`] holds is read here, from where it
-//! always is. Everything else takes the road of [`verdict`](crate::verdict), which does the same with all of these: nothing here may do
-//! anything that [`Segment::read`] and [`flow::forward`](crate::flow::forward) would not.
+//! nothing to say of its beginning or its end. Of other segments with such headers, what [`Segment`](crate::parse::Segment) holds is read
+//! here, from where it always is. Everything else takes the road of [`verdict`](crate::verdict), which does the same with all of these: nothing here may
+//! do anything that [`Segment::read`](crate::parse::Segment::read) and [`flow::forward`] would not.
 
 use aya_ebpf::{helpers::generated::bpf_redirect, programs::XdpContext};
 use filter_common::{
@@ -48,14 +48,14 @@ impl<I: Internet> Headers<I> {
 
 /// What differs between the two versions of IP.
 trait Internet: Wire + 'static {
+    const IS_V4: bool;
+
     /// Length of the packet, if it is TCP and there is nothing unusual about the header.
     fn usual_length(&self) -> Option<u32>;
 
     fn source(&self) -> Address;
 
     fn destination(&self) -> Address;
-
-    const IS_V4: bool;
 
     /// Replaces what differs; `None`, and nothing is changed, if the packet has been on the way for too long.
     fn forward(&mut self, flow: &Flow) -> Option<()>;

@@ -7,7 +7,7 @@
 //! | [`parse`] | Ethernet, VLAN, IP, TCP and UDP headers |
 //! | [`hello`] | the ClientHello of a segment |
 //! | [`hosts`] | looking a server name up |
-//! | [`express`] | packets of spliced connections, as nearly all are |
+//! | [`express`] | packets as nearly all are: those of spliced connections leave here |
 //! | [`verdict`] | the decision: which reason any other packet gets |
 //! | [`deny`] | networks that the rules block whatever the request, and addresses that are punished |
 //! | [`front`] | the SYN-cookie front: what a segment is to a connection that nothing knows of yet |
