@@ -13,7 +13,7 @@ use std::{
 use anyhow::{Context as _, Result};
 
 use super::{console::Ending, kernel::Kernel};
-use crate::setup::guests::QEMU;
+use crate::{run::say, setup::guests::QEMU};
 
 const MEMORY: &str = "2048";
 const CPUS: &str = "2";
@@ -22,6 +22,11 @@ const COMMAND_LINE: &str = "console=ttyS0 loglevel=5 panic=-1 watchdog_thresh=60
 /// How many times slower than a real CPU an emulated one is, with which the lab's patience grows. It is 10 to 20 times slower; but what a
 /// test waits for takes a small part of the time that it waits for it at most.
 const SLOWNESS: &str = "MTLS_FILTER_LAB_SLOWNESS=5";
+/// A kernel patches its own code behind a breakpoint. QEMU's translator now and then lets one CPU run into a breakpoint that another has just
+/// taken away, and the kernel, which knows of none there any more, ends with this before it has started PID 1.
+const TRANSLATORS_FAULT: &str = "Oops: int3";
+/// How often a guest is booted that ends so.
+const BOOTS: u32 = 3;
 /// How long a guest may take to boot where the CPU runs it itself.
 const PROBE: Duration = Duration::from_secs(15);
 
@@ -75,6 +80,19 @@ impl Guest<'_> {
     /// Runs it to its end, which may be one that it did not choose, and gives each line of its report to `line`. The kernel's console is
     /// kept in the file `console`.
     pub(crate) fn run(&self, console: &Path, mut line: impl FnMut(&str)) -> Result<Ending> {
+        let mut boots = 1;
+        loop {
+            let (last, text, stalled) = self.boot(console, &mut line)?;
+            if !(self.accelerator == Accelerator::Tcg && is_translators_fault(&last, &text) && boots < BOOTS) {
+                return Ok(Ending::judge(&last, &text, stalled));
+            }
+            say("QEMU's translator let the guest's kernel run into a breakpoint of its own; booting again");
+            boots += 1;
+        }
+    }
+
+    /// Runs it once. Returns the last line of its report, what its kernel said, and after how many seconds of silence it was ended.
+    fn boot(&self, console: &Path, line: &mut impl FnMut(&str)) -> Result<(String, String, Option<u64>)> {
         let mut child = Ended(self.command(console).spawn().with_context(|| format!("cannot start {QEMU}"))?);
         let report = child.0.stdout.take().context("QEMU's output is a pipe")?;
         let (sender, lines) = mpsc::channel();
@@ -102,7 +120,7 @@ impl Guest<'_> {
         }
         drop(child);
         let console = fs::read(console).with_context(|| format!("cannot read {}", console.display()))?;
-        Ok(Ending::judge(&last, &String::from_utf8_lossy(&console), stalled))
+        Ok((last, String::from_utf8_lossy(&console).into_owned(), stalled))
     }
 
     fn command(&self, console: &Path) -> Command {
@@ -126,6 +144,11 @@ impl Guest<'_> {
     }
 }
 
+/// Whether a guest that ended so never came to run anything of ours.
+fn is_translators_fault(last_line: &str, console: &str) -> bool {
+    last_line.is_empty() && console.contains(TRANSLATORS_FAULT)
+}
+
 /// A process that does not outlive this value.
 struct Ended(Child);
 
@@ -134,5 +157,19 @@ impl Drop for Ended {
         // Gone already, where it ended by itself.
         let _ = self.0.kill();
         let _ = self.0.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_guest_that_never_spoke_is_booted_again() {
+        let console = "[    2.926720] Oops: int3: 0000 [#1] PREEMPT SMP NOPTI\n[    2.930942] Kernel panic - not syncing: Fatal exception in interrupt";
+        assert!(is_translators_fault("", console));
+        assert!(!is_translators_fault("guest: up 6.12.117", console));
+        assert!(!is_translators_fault("", "[    2.1] Kernel panic - not syncing: sysrq triggered crash"));
+        assert!(!is_translators_fault("", ""));
     }
 }
