@@ -216,7 +216,7 @@ mod tests {
 
     #[test]
     fn keys_that_all_belong_to_one_block_are_found() {
-        // Without a seed the first bits are the home.
+        // The home is made of the first two numbers alone, so these all have the same.
         let crowd: Vec<Tail> = (1..500).map(|number| [0, 0, number]).collect();
         let (present, absent) = crowd.split_at(250);
         let shard = Shard::of(present, SEED);
